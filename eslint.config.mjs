@@ -1,0 +1,31 @@
+import { createNodeResolver, importX } from 'eslint-plugin-import-x'
+import neostandard from 'neostandard'
+
+// The core: below the plugin, it knows nothing of Fastify but types, and nothing of what connects it.
+const core = ['lib/*.ts']
+const door = ['lib/index.ts', 'lib/plugin.ts']
+
+export default [
+  { ignores: ['dist/', '.tap/', 'coverage/'] },
+  ...neostandard({ ts: true }),
+  {
+    files: core,
+    ignores: door,
+    rules: {
+      '@typescript-eslint/no-restricted-imports': ['error', {
+        paths: [
+          { name: 'fastify', allowTypeImports: true, message: 'The core takes types of Fastify, never a value.' },
+          { name: 'fastify-plugin', message: 'Only plugin.ts is a plugin.' }
+        ],
+        patterns: [{ group: ['./plugin', './index', './*/*'], message: 'The core does not know what is above it.' }]
+      }]
+    }
+  },
+  {
+    files: ['lib/**/*.ts'],
+    plugins: { 'import-x': importX },
+    settings: { 'import-x/resolver-next': [createNodeResolver({ extensions: ['.ts'] })] },
+    // index.ts merges a namespace of types with the plugin, the only shape that `export =` allows.
+    rules: { '@typescript-eslint/no-redeclare': 'off', 'import-x/no-cycle': 'error', complexity: ['error', 12] }
+  }
+]

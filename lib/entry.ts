@@ -1,0 +1,38 @@
+import type { AsyncResource } from 'node:async_hooks'
+import { GroupRun, type GroupOwner } from './group-run'
+import { assertTaskFunction, BackgroundTasks, toTask, type BackgroundTask } from './task'
+import { Run, type RunHome } from './task-run'
+import type { TaskFunction, When } from './types'
+
+/** What stands in an order: one run, or all those of a group. */
+export type Entry = Run | GroupRun
+
+/** Makes a run of what was given to `addTask`. */
+export function createRun (
+  home: RunHome, owner: GroupOwner, task: unknown, args: unknown[], when: When, scope: AsyncResource | null
+): Run {
+  if (typeof task === 'function') {
+    assertTaskFunction('addTask()', task)
+    return new Run(home, owner, task, args, when, scope)
+  }
+  const { fn, args: own } = toTask('addTask()', task, args)
+  return new Run(home, owner, fn, own, when, scope)
+}
+
+/** Makes a run of a task, or runs of a group, and appends them to `runs`. */
+export function createEntry (
+  home: RunHome, owner: GroupOwner, task: BackgroundTask | BackgroundTasks, when: When, scope: AsyncResource | null, runs: Run[]
+): Entry {
+  if (!(task instanceof BackgroundTasks)) {
+    const run = new Run(home, owner, task.fn, task.args, when, scope)
+    runs.push(run)
+    return run
+  }
+  const group = new GroupRun(owner, task.concurrency, task.onFailure)
+  for (const { fn, args } of task.tasks) {
+    const run = new Run(home, group, fn as TaskFunction<never[]>, args, when, scope)
+    runs.push(run)
+    group.add(run)
+  }
+  return group
+}

@@ -1,0 +1,59 @@
+import type { BackgroundStats, TaskRun, TaskState } from './types'
+
+/** The books: how many runs stand in which state (L3), who waits for the last of them, which are known by their id. */
+export class Ledger {
+  readonly #counts: Record<TaskState, number> =
+    { queued: 0, active: 0, completed: 0, failed: 0, cancelled: 0, discarded: 0 }
+
+  #accepted = 0
+  // Unfinished runs whose id has been read: nobody can ask for another.
+  readonly #byId = new Map<string, TaskRun>()
+  #idle: Array<() => void> = []
+
+  get unfinished (): number {
+    return this.#counts.queued + this.#counts.active
+  }
+
+  accept (): void {
+    this.#accepted++
+    this.#counts.queued++
+  }
+
+  start (): void {
+    this.#counts.queued--
+    this.#counts.active++
+  }
+
+  finish (from: 'queued' | 'active', to: TaskState): void {
+    this.#counts[from]--
+    this.#counts[to]++
+    if (this.#idle.length > 0 && this.unfinished === 0) this.#announceIdle()
+  }
+
+  remember (id: string, run: TaskRun): void {
+    this.#byId.set(id, run)
+  }
+
+  forget (id: string): void {
+    this.#byId.delete(id)
+  }
+
+  get (id: string): TaskRun | undefined {
+    return this.#byId.get(id)
+  }
+
+  idle (): Promise<void> {
+    if (this.unfinished === 0) return Promise.resolve()
+    return new Promise((resolve) => { this.#idle.push(resolve) })
+  }
+
+  stats (): BackgroundStats {
+    return { accepted: this.#accepted, ...this.#counts, retrying: 0, stored: 0 }
+  }
+
+  #announceIdle (): void {
+    const waiting = this.#idle
+    this.#idle = []
+    for (const resolve of waiting) resolve()
+  }
+}

@@ -1,0 +1,117 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import fp from 'fastify-plugin'
+import { Background } from './background'
+import { resolveOptions } from './options'
+import { ReplyQueue } from './reply-queue'
+import { compileRouteTasks, type RouteEntry } from './route-tasks'
+import { Shutdown, slices } from './shutdown'
+import type { BackgroundOptions } from './types'
+
+const kQueue = Symbol('fastify-background.queue')
+const kRouteTasks = Symbol('fastify-background.route-tasks')
+
+/** No queue yet (`undefined` below reply decorators older than ours), none yet but `onSend` has come by, or the queue. */
+interface Slotted { [kQueue]: null | undefined | true | ReplyQueue }
+interface RouteConfig { background?: unknown, [kRouteTasks]?: readonly RouteEntry[] }
+type Done = () => void
+
+async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions): Promise<void> {
+  const options = resolveOptions(opts)
+  const background = new Background(app.log, options)
+  const shutdown = new Shutdown(background)
+
+  app.decorate('background', background)
+  app.decorateReply(kQueue, null)
+  app.decorateReply('background', { getter (this: FastifyReply) { return queueOf(this) ?? openQueue(this) } })
+
+  app.addHook('onRoute', prepareRoute)
+  if (hasRoutes(app)) {
+    app.log.warn('fastify-background was loaded after routes had been declared: it does not see their "background", ' +
+      'only their "config.background". Register it first, and await it.')
+    app.addHook('onRequest', acceptRouteTasks)
+    app.addHook('onSend', function acceptRouteTasksLate (request, reply, _payload, done) {
+      acceptRouteTasks(request, reply, done)
+    })
+  }
+  app.addHook('onSend', passUnseenRoute)
+  app.addHook('onResponse', settleReply)
+  for (const slice of slices(options.closeTimeout, app.initialConfig.pluginTimeout)) {
+    app.addHook('preClose', async function drainBackground () { await shutdown.drainSlice(slice) })
+  }
+  app.addHook('onClose', async function drainBackgroundRest () { await shutdown.drainRest() })
+
+  function prepareRoute (route: RouteOptions): void {
+    const tasks = compileRouteTasks(`Route ${String(route.method)} ${route.url}`, route.background, route.config?.background)
+    route.config = Object.assign({}, route.config, { [kRouteTasks]: tasks })
+    if (tasks.length > 0) route.onRequest = [route.onRequest ?? [], acceptRouteTasks].flat()
+    // Behind every other onSend hook, where the status is final.
+    route.onSend = [route.onSend ?? [], tasks.length > 0 ? passWithRouteTasks : pass].flat()
+  }
+
+  function acceptRouteTasks (_request: FastifyRequest, reply: FastifyReply, done: Done): void {
+    if (queueOf(reply) === undefined && routeTasksOf(reply).length > 0) openQueue(reply)
+    done()
+  }
+
+  // Where an earlier hook has replied, the route's tasks have not been accepted yet.
+  function passWithRouteTasks (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
+    const queue = queueOf(reply) ?? openQueue(reply)
+    queue.pass(payload)
+    done()
+  }
+
+  // The route's tasks are accepted at the first look at the queue, so that they are first in it (A1).
+  function openQueue (reply: FastifyReply): ReplyQueue {
+    const tasks = routeTasksOf(reply)
+    const queue = new ReplyQueue(background, reply, (reply as unknown as Slotted)[kQueue] === true)
+    setSlot(reply, queue)
+    queue.addRouteTasks(tasks)
+    return queue
+  }
+}
+
+function pass (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
+  queueOf(reply)?.pass(payload)
+  done()
+}
+
+// Runs before the hooks of a route. Where no `onRoute` could put `pass` behind them, in a 404 and on routes older than
+// the plugin, this is the end of the chain as far as it can be seen.
+function passUnseenRoute (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
+  const queue = queueOf(reply)
+  if (queue === undefined) setSlot(reply, true)
+  else if (configOf(reply)[kRouteTasks] === undefined) queue.pass(payload)
+  done()
+}
+
+function settleReply (_request: FastifyRequest, reply: FastifyReply, done: Done): void {
+  queueOf(reply)?.check()
+  done()
+}
+
+function queueOf (reply: FastifyReply): ReplyQueue | undefined {
+  const slot = (reply as unknown as Slotted)[kQueue]
+  return slot === true ? undefined : slot ?? undefined
+}
+
+function setSlot (reply: FastifyReply, slot: ReplyQueue | true): void {
+  (reply as unknown as Slotted)[kQueue] = slot
+}
+
+function configOf (reply: FastifyReply): RouteConfig {
+  return reply.request.routeOptions.config ?? {}
+}
+
+/** What `prepareRoute` has left there, or could not because the route is older than the plugin. */
+function routeTasksOf (reply: FastifyReply): readonly RouteEntry[] {
+  const config = configOf(reply)
+  return config[kRouteTasks] ?? compileRouteTasks(`Route ${reply.request.method} ${reply.request.url}`, config.background)
+}
+
+function hasRoutes (app: FastifyInstance): boolean {
+  return !app.printRoutes().startsWith('(empty tree)')
+}
+
+const backgroundPlugin = fp(fastifyBackground, { fastify: '5.x', name: 'fastify-background' })
+
+export { backgroundPlugin }

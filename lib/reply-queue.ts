@@ -1,0 +1,190 @@
+import { AsyncResource } from 'node:async_hooks'
+import type { FastifyBaseLogger, FastifyReply } from 'fastify'
+import type { Background, OpenReply } from './background'
+import { dispatch, type Startable } from './dispatcher'
+import { createEntry, createRun, type Entry } from './entry'
+import { isThenable } from './execute'
+import { Fifo } from './fifo'
+import { GroupRun, type GroupOwner } from './group-run'
+import { ReplySettling } from './reply-settling'
+import { BackgroundTask, BackgroundTasks, toTasks } from './task'
+import { Run } from './task-run'
+import type { ReplyBackground, TaskFunction, TaskRun, When } from './types'
+
+/** `reply.background`: the runs of one reply. They wait until it settles, then go one at a time, in order. */
+export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Startable {
+  readonly #background: Background
+  readonly #reply: FastifyReply
+  readonly #settling: ReplySettling
+  readonly #entries = new Fifo<Entry>()
+  // Runs of the route's tasks, which do not have their async context yet (R4).
+  #unbound: Run[] = []
+  #current: Entry | null = null
+  #size = 0
+  #settled = false
+  // Conditions have been read: what is added from here on is decided at once.
+  #decided = false
+  #dispatched = false
+
+  constructor (background: Background, reply: FastifyReply, passed: boolean) {
+    this.#background = background
+    this.#reply = reply
+    this.#settling = new ReplySettling(reply, passed, background.options.settleTimeout, () => this.#onSettled())
+  }
+
+  get size (): number {
+    return this.#size
+  }
+
+  get log (): FastifyBaseLogger {
+    return this.#reply.log
+  }
+
+  get inHandler (): boolean {
+    return !this.#settling.known
+  }
+
+  addTask (task: unknown, ...args: unknown[]): TaskRun<never> {
+    const when = this.#background.options.when ?? 'always'
+    const run = createRun(this.#background, this, task, args, when, new AsyncResource('BackgroundTask'))
+    this.#accept(run, 1)
+    return run as TaskRun as TaskRun<never>
+  }
+
+  addTasks (tasks: unknown): TaskRun[] {
+    const when = this.#background.options.when ?? 'always'
+    return this.#acceptAll(toTasks('addTasks()', tasks), when, new AsyncResource('BackgroundTask'))
+  }
+
+  /** Accepts the tasks that were declared on the route. */
+  addRouteTasks (tasks: ReadonlyArray<BackgroundTask | BackgroundTasks | TaskFunction<never[]>>): void {
+    const { request } = this.#reply
+    const own = tasks.map((task) => typeof task === 'function'
+      ? new BackgroundTask(task, request as never, this.#reply as never)
+      : task)
+    this.#acceptAll(own, this.#background.options.when ?? 'success', null)
+  }
+
+  /** The reply goes through the end of its `onSend` chain. */
+  pass (payload: unknown): void {
+    this.#bind()
+    this.#settling.pass(payload)
+    this.#background.onProgress?.()
+  }
+
+  /** Asks whether the reply is over. */
+  check (): void {
+    if (this.#size > 0) this.#settling.check()
+  }
+
+  settle (): void {
+    this.#settling.settle()
+  }
+
+  /** Its turn: starts the first that waits. */
+  start (): void {
+    this.#dispatched = false
+    if (!this.#decided) {
+      this.#decided = true
+      this.#entries.filter((entry) => this.#admits(entry))
+    }
+    this.#current = this.#entries.shift() ?? null
+    this.#current?.start()
+  }
+
+  ended (run: Run): void {
+    if (--this.#size === 0) this.#rest()
+    if (run === this.#current) this.#next()
+    this.#background.onProgress?.()
+  }
+
+  groupEnded (): void {
+    this.#next()
+  }
+
+  abort (): void {
+    for (const entry of this.#entries.drain()) entry.abort()
+    this.#current?.abort()
+  }
+
+  #acceptAll (tasks: Array<BackgroundTask | BackgroundTasks>, when: When, scope: AsyncResource | null): Run[] {
+    const runs: Run[] = []
+    const entries = tasks.map((task) => createEntry(this.#background, this, task, when, scope, runs))
+    if (scope === null) this.#unbound = runs
+    for (const entry of entries) this.#accept(entry, entry instanceof GroupRun ? entry.size : 1)
+    return runs
+  }
+
+  #accept (entry: Entry, runs: number): void {
+    if (runs === 0) return
+    if (this.#size === 0) (this.#settled ? this.#background.live : this.#background.open).add(this)
+    this.#size += runs
+    if (!this.#decided || this.#admits(entry)) this.#entries.push(entry)
+    if (this.#settled) this.#advance()
+    else this.#settling.check()
+  }
+
+  #onSettled (): void {
+    this.#bind()
+    this.#settled = true
+    if (this.#size === 0) return
+    this.#background.open.delete(this)
+    this.#background.live.add(this)
+    this.#advance()
+    this.#background.onProgress?.()
+  }
+
+  #bind (): void {
+    if (this.#unbound.length === 0) return
+    const scope = new AsyncResource('BackgroundTask')
+    for (const run of this.#unbound) run.bind(scope)
+    this.#unbound = []
+  }
+
+  #next (): void {
+    this.#current = null
+    this.#advance()
+  }
+
+  #advance (): void {
+    if (this.#dispatched || this.#current !== null || this.#entries.length === 0) return
+    this.#dispatched = true
+    dispatch(this)
+  }
+
+  /** No unfinished run is left: nothing of the reply is kept for later. */
+  #rest (): void {
+    this.#background.open.delete(this)
+    this.#background.live.delete(this)
+    this.#settling.pause()
+  }
+
+  #admits (entry: Entry): boolean {
+    return entry instanceof GroupRun ? entry.filter((run) => this.#admitsRun(run)) : this.#admitsRun(entry)
+  }
+
+  #admitsRun (run: Run): boolean {
+    try {
+      if (this.#holds(run)) return true
+      run.discard()
+    } catch (error) {
+      run.within(() => run.fail(error))
+    }
+    return false
+  }
+
+  #holds (run: Run): boolean {
+    const { when } = run
+    if (when === 'always') return true
+    if (typeof when === 'function') return run.within(() => truthOf(when(this.#reply.request, this.#reply)))
+    const { status } = this.#settling
+    return (status !== undefined && status < 400) === (when === 'success')
+  }
+}
+
+function truthOf (result: unknown): boolean {
+  if (!isThenable(result)) return Boolean(result)
+  // Nobody waits for it: a rejection is not to reach the process.
+  Promise.resolve(result).then(undefined, () => {})
+  throw new TypeError('"when" returned a promise: it is read when the reply settles, and must be synchronous')
+}

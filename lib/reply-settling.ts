@@ -1,0 +1,126 @@
+import type { Http2ServerResponse } from 'node:http2'
+import type { Socket } from 'node:net'
+import type { FastifyReply } from 'fastify'
+
+/**
+ * Finds the moment at which a reply is over and its outcome known. Fastify's `onResponse` does not tell: it is not
+ * called when the client has left (https://github.com/fastify/fastify/issues/6208), it is called on a reset HTTP/2
+ * stream while the handler is still at work, and on an error of the response while bytes are pending.
+ */
+export class ReplySettling {
+  readonly #reply: FastifyReply
+  readonly #timeout: number
+  readonly #onSettled: () => void
+  #watching = false
+  #closed = false
+  #settled = false
+  // The status at the end of the onSend chain: what is set later is not sent.
+  #passedWith: number | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  /**
+   * @param passed Whether the reply has gone through `onSend` already.
+   * @param timeout How long a reply that has ended may go without a status, in milliseconds.
+   */
+  constructor (reply: FastifyReply, passed: boolean, timeout: number, onSettled: () => void) {
+    this.#reply = reply
+    this.#timeout = timeout
+    this.#onSettled = onSettled
+    if (passed) this.#passedWith = reply.raw.statusCode
+  }
+
+  /** Whether the status can no longer change. */
+  get known (): boolean {
+    return this.#passedWith !== undefined || this.#reply.raw.headersSent || this.#reply.sent
+  }
+
+  /** The status that was sent, or would have been; `undefined` where the handler never came to one. */
+  get status (): number | undefined {
+    return this.#passedWith ?? (this.known ? this.#reply.raw.statusCode : undefined)
+  }
+
+  /** The reply goes through the end of its `onSend` chain: once more after an error in a hook or a stream. */
+  pass (payload: unknown): void {
+    this.#passedWith = statusOfResponse(payload) ?? this.#reply.raw.statusCode
+    if (this.#watching) this.check()
+  }
+
+  /** Settles the reply if it is over; sees to it that the question is asked again when it may be. */
+  check (): void {
+    if (this.#settled) return
+    if (!this.#closed && !hasEnded(this.#reply)) this.#watch()
+    else if (this.known) this.settle()
+    else this.#timer ??= setTimeout(() => this.settle(), this.#timeout)
+  }
+
+  /** Settles the reply as it is. */
+  settle (): void {
+    if (this.#settled) return
+    this.#settled = true
+    this.pause()
+    this.#onSettled()
+  }
+
+  /** Nobody waits for the reply any more: lets go of the timer and the socket, until the next `check`. */
+  pause (): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    unwatchSocket(this.#reply.request.raw.socket, this)
+  }
+
+  /** The connection has gone, or the response is finished. */
+  close (): void {
+    this.#closed = true
+    this.check()
+  }
+
+  #watch (): void {
+    const { raw, request } = this.#reply
+    if (!this.#watching) raw.on('close', () => this.close())
+    this.#watching = true
+    if (isPipelined(this.#reply)) watchSocket(request.raw.socket, this)
+  }
+}
+
+function hasEnded ({ raw, request }: FastifyReply): boolean {
+  if (raw.destroyed || raw.writableFinished) return true
+  const stream = http2Stream(raw)
+  return stream === undefined ? request.raw.socket?.destroyed === true : stream.destroyed
+}
+
+function http2Stream (raw: unknown): Http2ServerResponse['stream'] | undefined {
+  return (raw as Http2ServerResponse).stream
+}
+
+/**
+ * An HTTP/1 reply that waits behind another on the same connection has no socket yet. If the connection is lost before
+ * its turn, Node 20 and 22 do not emit its `close`.
+ */
+function isPipelined ({ raw }: FastifyReply): boolean {
+  return http2Stream(raw) === undefined && raw.socket === null
+}
+
+// One listener a socket, however many replies wait.
+const pipelined = new WeakMap<Socket, Set<ReplySettling>>()
+
+function watchSocket (socket: Socket, settling: ReplySettling): void {
+  let waiting = pipelined.get(socket)
+  if (waiting === undefined) {
+    const created = waiting = new Set()
+    pipelined.set(socket, created)
+    socket.once('close', () => { for (const each of created) each.close() })
+  }
+  waiting.add(settling)
+}
+
+function unwatchSocket (socket: Socket | undefined, settling: ReplySettling): void {
+  if (socket !== undefined) pipelined.get(socket)?.delete(settling)
+}
+
+/** A web `Response` brings its own status, which Fastify applies after the hooks. */
+function statusOfResponse (payload: unknown): number | undefined {
+  if (payload === null || typeof payload !== 'object') return undefined
+  if (Object.prototype.toString.call(payload) !== '[object Response]') return undefined
+  const { status } = payload as { status: unknown }
+  return typeof status === 'number' ? status : undefined
+}

@@ -1,0 +1,43 @@
+import type { FastifyBaseLogger } from 'fastify'
+import { isThenable } from './execute'
+import type { BackgroundOptions, TaskRun } from './types'
+
+/** Says that a run failed: one line in the log, then `onTaskError`. Neither can do harm (R3). */
+export function reportFailure (run: TaskRun, log: FastifyBaseLogger, onTaskError: BackgroundOptions['onTaskError']): void {
+  logFailure(run, log)
+  if (onTaskError === undefined) return
+  try {
+    const result: unknown = onTaskError(run.error, run)
+    if (isThenable(result)) Promise.resolve(result).then(undefined, (error) => logHandlerFailure(error, run, log))
+  } catch (error) {
+    logHandlerFailure(error, run, log)
+  }
+}
+
+/** Says that shutdown ended a run. */
+export function reportAbort (run: TaskRun, log: FastifyBaseLogger): void {
+  attempt(() => log.warn({ task: run.name, taskId: run.id }, run.startedAt === undefined
+    ? 'background task discarded: it had not started when closeTimeout was over'
+    : 'background task cancelled: it was still running when closeTimeout was over'))
+}
+
+function logFailure (run: TaskRun, log: FastifyBaseLogger): void {
+  const ids = { task: run.name, taskId: run.id }
+  if (attempt(() => log.error({ err: run.error, ...ids }, 'background task failed'))) return
+  // A getter or a serializer threw: the failure is said all the same.
+  attempt(() => log.error(ids, 'background task failed with an error that cannot be logged'))
+}
+
+function logHandlerFailure (error: unknown, run: TaskRun, log: FastifyBaseLogger): void {
+  attempt(() => log.error({ err: error, task: run.name, taskId: run.id }, 'onTaskError failed'))
+}
+
+/** @returns whether it went well: there is nobody left to tell. */
+function attempt (write: () => void): boolean {
+  try {
+    write()
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,54 @@
+import { isThenable } from './execute'
+import { FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
+import { BackgroundTasks, isTask, toTask, type BackgroundTask } from './task'
+import { nameOf } from './task-run'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { TaskContext, TaskFunction } from './types'
+
+/** A task of a route as it is accepted for each request; a function takes `(request, reply)`. */
+export type RouteEntry = BackgroundTask | BackgroundTasks | TaskFunction<never[]>
+
+/**
+ * Checks what a route declares, at the top level and in `config`, and makes a list of it.
+ *
+ * @param where How the route is named in an error.
+ * @throws {TypeError} `FST_ERR_BACKGROUND_INVALID_TASK`
+ */
+export function compileRouteTasks (where: string, ...declared: unknown[]): readonly RouteEntry[] {
+  return declared.filter((value) => value !== undefined).flatMap((value) => compile(where, value))
+}
+
+function compile (where: string, value: unknown): RouteEntry[] {
+  if (!Array.isArray(value)) return [compileOne(where, value)]
+  if (value.length === 0) {
+    throw new FST_ERR_BACKGROUND_INVALID_TASK(where, 'at least one task', 'an empty list')
+  }
+  return value.map((item) => compileOne(where, item))
+}
+
+function compileOne (where: string, value: unknown): RouteEntry {
+  if (!(value instanceof BackgroundTasks)) {
+    const task = toTask(where, value)
+    return typeof value === 'function' ? adoptingResult(task.fn) : task
+  }
+  if (value.tasks.length === 0) {
+    throw new FST_ERR_BACKGROUND_INVALID_TASK(where, 'at least one task', 'an empty group')
+  }
+  return new BackgroundTasks(value.tasks, { concurrency: value.concurrency, onFailure: value.onFailure })
+}
+
+/** A route's function may return tasks: they go to the end of the reply's queue. */
+function adoptingResult (fn: TaskFunction<never[]>): TaskFunction<never[]> {
+  const run = fn as TaskFunction<[FastifyRequest, FastifyReply]>
+  function routeTask (this: TaskContext, request: FastifyRequest, reply: FastifyReply): unknown {
+    const result = run.call(this, request, reply)
+    return isThenable(result) ? Promise.resolve(result).then((value) => adopt(value, reply)) : adopt(result, reply)
+  }
+  return Object.defineProperty(routeTask, 'name', { value: nameOf(fn) }) as TaskFunction<never[]>
+}
+
+function adopt (result: unknown, reply: FastifyReply): unknown {
+  if (isTask(result)) reply.background.addTasks(result instanceof BackgroundTasks ? result : [result])
+  else if (Array.isArray(result) && result.some(isTask)) reply.background.addTasks(result)
+  else return result
+}
