@@ -24,7 +24,11 @@ export default [
   {
     files: ['lib/**/*.ts'],
     plugins: { 'import-x': importX },
-    settings: { 'import-x/resolver-next': [createNodeResolver({ extensions: ['.ts'] })] },
+    settings: {
+      'import-x/extensions': ['.ts'],
+      'import-x/parsers': { '@typescript-eslint/parser': ['.ts'] },
+      'import-x/resolver-next': [createNodeResolver({ extensions: ['.ts'] })]
+    },
     // index.ts merges a namespace of types with the plugin, the only shape that `export =` allows.
     rules: { '@typescript-eslint/no-redeclare': 'off', 'import-x/no-cycle': 'error', complexity: ['error', 12] }
   }

@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { FastifyBaseLogger } from 'fastify'
+import { Chain, unlink, type Linked } from './chain'
 import { dispatch } from './dispatcher'
 import { createEntry, createRun, type Entry } from './entry'
 import { FST_ERR_BACKGROUND_CLOSED } from './errors'
@@ -11,7 +12,7 @@ import type { Run, RunHome } from './task-run'
 import type { AppBackground, BackgroundStats, TaskRun } from './types'
 
 /** Unfinished runs that have one order: a reply's queue, or a run or group outside a request. */
-export interface Root {
+export interface Root extends Linked {
   /** Ends them all. */
   abort (): void
 }
@@ -30,9 +31,9 @@ export class Background implements AppBackground, RunHome, GroupOwner {
   readonly options: ResolvedOptions
   readonly ledger = new Ledger()
   /** Where runs wait for a reply. */
-  readonly open = new Set<OpenReply>()
+  readonly open = new Chain<OpenReply>()
   /** Where runs are at work, or wait for those before them. */
-  readonly live = new Set<Root>()
+  readonly live = new Chain<Root>()
   /** Set while shutdown waits: called whenever it may have less to wait for. */
   onProgress: (() => void) | undefined
   #closed = false
@@ -83,12 +84,12 @@ export class Background implements AppBackground, RunHome, GroupOwner {
   }
 
   ended (run: Run): void {
-    this.live.delete(run)
+    unlink(run)
     this.onProgress?.()
   }
 
   groupEnded (group: GroupRun): void {
-    this.live.delete(group)
+    unlink(group)
     this.onProgress?.()
   }
 

@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
+import type { Linked } from './chain'
 import { dispatch, type Startable } from './dispatcher'
 import { Fifo } from './fifo'
 import type { Run, RunOwner } from './task-run'
@@ -11,7 +12,9 @@ export interface GroupOwner extends RunOwner {
 }
 
 /** The runs of one group: so many at once, and none any more after a failure if that is its rule. */
-export class GroupRun implements RunOwner, Startable {
+export class GroupRun implements RunOwner, Startable, Linked {
+  previous: Linked | null = null
+  next: Linked | null = null
   readonly #owner: GroupOwner
   readonly #concurrency: number
   readonly #onFailure: OnFailure

@@ -1,6 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { FastifyBaseLogger, FastifyReply } from 'fastify'
 import type { Background, OpenReply } from './background'
+import { unlink, type Linked } from './chain'
 import { dispatch, type Startable } from './dispatcher'
 import { createEntry, createRun, type Entry } from './entry'
 import { isThenable } from './execute'
@@ -13,6 +14,8 @@ import type { ReplyBackground, TaskFunction, TaskRun, When } from './types'
 
 /** `reply.background`: the runs of one reply. They wait until it settles, then go one at a time, in order. */
 export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Startable {
+  previous: Linked | null = null
+  next: Linked | null = null
   readonly #background: Background
   readonly #reply: FastifyReply
   readonly #settling: ReplySettling
@@ -128,7 +131,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Start
     this.#bind()
     this.#settled = true
     if (this.#size === 0) return
-    this.#background.open.delete(this)
+    unlink(this)
     this.#background.live.add(this)
     this.#advance()
     this.#background.onProgress?.()
@@ -154,8 +157,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Start
 
   /** No unfinished run is left: nothing of the reply is kept for later. */
   #rest (): void {
-    this.#background.open.delete(this)
-    this.#background.live.delete(this)
+    unlink(this)
     this.#settling.pause()
   }
 

@@ -37,8 +37,8 @@ export class Shutdown {
     const deadline = this.#begin()
     const half = deadline - this.#closeTimeout / 2
     const end = Math.min(performance.now() + slice, deadline)
-    const atWork = (): boolean => live.size > 0
-    const atWorkOrInHandlers = (): boolean => live.size > 0 || someInHandler(open)
+    const atWork = (): boolean => !live.isEmpty
+    const atWorkOrInHandlers = (): boolean => !live.isEmpty || someInHandler(open)
 
     await this.#waitWhile(atWorkOrInHandlers, Math.min(half, end))
     await this.#waitWhile(atWork, end)

@@ -1,6 +1,7 @@
 import type { AsyncResource } from 'node:async_hooks'
 import { randomUUID } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
+import type { Linked } from './chain'
 import type { Startable } from './dispatcher'
 import { execute, type Executable } from './execute'
 import type { Ledger } from './ledger'
@@ -31,7 +32,9 @@ interface Work {
 }
 
 /** One run and its states. */
-export class Run implements TaskRun, Startable, Executable {
+export class Run implements TaskRun, Startable, Linked, Executable {
+  previous: Linked | null = null
+  next: Linked | null = null
   readonly name: string
   readonly queuedAt = Date.now()
   /** On which replies it runs. */

@@ -1,0 +1,19 @@
+// One variant of an app in a process of its own: reports its CPU time and how many tasks ran when asked.
+import process from 'node:process'
+import Fastify from 'fastify'
+
+const { variants } = await import(process.argv[2])
+const app = Fastify()
+const ran = await variants[process.argv[3]](app)
+await app.listen({ port: 0, host: '127.0.0.1' })
+
+process.on('message', async (message) => {
+  if (message === 'close') {
+    await app.close()
+    process.disconnect()
+    return
+  }
+  const { user, system } = process.cpuUsage()
+  process.send({ cpu: user + system, ran: ran() })
+})
+process.send({ url: app.listeningOrigin })

@@ -1,0 +1,25 @@
+/** The median of a list of numbers. */
+export function median (values) {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+/** The median of paired values and its 95 % confidence interval, by bootstrap with a fixed seed. */
+export function medianWithInterval (values, samples = 2000) {
+  const random = mulberry32(1)
+  const medians = Array.from({ length: samples }, () =>
+    median(values.map(() => values[Math.floor(random() * values.length)])))
+  medians.sort((a, b) => a - b)
+  return { median: median(values), low: medians[Math.floor(samples * 0.025)], high: medians[Math.floor(samples * 0.975)] }
+}
+
+// https://gist.github.com/tommyettinger/46a874533244883189143505d203312c: enough for a bootstrap, and repeatable.
+function mulberry32 (seed) {
+  return () => {
+    seed = (seed + 0x6D2B79F5) | 0
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+  }
+}
