@@ -1,11 +1,11 @@
 import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_INVALID_OPTION, FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
-import { backgroundPlugin as plugin } from './plugin'
+import { plugin } from './plugin'
 import { BackgroundTask as Task, BackgroundTasks as Tasks } from './task'
 import type * as types from './types'
 
 // Node reads the names of a CommonJS module's exports off its text: these lines are what it finds for
 // `import { BackgroundTask } from 'fastify-background'`.
-module.exports.backgroundPlugin = undefined
+module.exports.fastifyBackground = undefined
 module.exports.BackgroundTask = undefined
 module.exports.BackgroundTasks = undefined
 module.exports.errorCodes = undefined
@@ -16,9 +16,10 @@ const errorCodes = {
   FST_ERR_BACKGROUND_CLOSED
 }
 
+/** The plugin: `await app.register(backgroundPlugin, options)`. */
 const backgroundPlugin = Object.assign(plugin, {
   default: plugin,
-  backgroundPlugin: plugin,
+  fastifyBackground: plugin,
   BackgroundTask: Task,
   BackgroundTasks: Tasks,
   errorCodes

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { Background } from './background'
 import { resolveOptions } from './options'
@@ -26,8 +26,8 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
 
   app.addHook('onRoute', prepareRoute)
   if (hasRoutes(app)) {
-    app.log.warn('fastify-background was loaded after routes had been declared: it does not see their "background", ' +
-      'only their "config.background". Register it first, and await it.')
+    app.log.warn('fastify-background was loaded after routes had been declared. Of those in its reach it does not see ' +
+      '"background", only "config.background": register it first, and await it.')
     app.addHook('onRequest', acceptRouteTasks)
     app.addHook('onSend', function acceptRouteTasksLate (request, reply, _payload, done) {
       acceptRouteTasks(request, reply, done)
@@ -62,10 +62,11 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
 
   // The route's tasks are accepted at the first look at the queue, so that they are first in it (A1).
   function openQueue (reply: FastifyReply): ReplyQueue {
-    const tasks = routeTasksOf(reply)
-    const queue = new ReplyQueue(background, reply, (reply as unknown as Slotted)[kQueue] === true)
+    const { [kRouteTasks]: seen } = configOf(reply)
+    const queue = new ReplyQueue(background, reply, { passed: slotOf(reply) === true, unseenRoute: seen === undefined })
     setSlot(reply, queue)
-    queue.addRouteTasks(tasks)
+    const tasks = seen ?? earlyRouteTasksOf(reply)
+    if (tasks.length > 0) queue.addRouteTasks(tasks)
     return queue
   }
 }
@@ -80,7 +81,7 @@ function pass (_request: FastifyRequest, reply: FastifyReply, payload: unknown, 
 function passUnseenRoute (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
   const queue = queueOf(reply)
   if (queue === undefined) setSlot(reply, true)
-  else if (configOf(reply)[kRouteTasks] === undefined) queue.pass(payload)
+  else if (queue.unseenRoute) queue.pass(payload)
   done()
 }
 
@@ -89,29 +90,35 @@ function settleReply (_request: FastifyRequest, reply: FastifyReply, done: Done)
   done()
 }
 
-function queueOf (reply: FastifyReply): ReplyQueue | undefined {
-  const slot = (reply as unknown as Slotted)[kQueue]
-  return slot === true ? undefined : slot ?? undefined
+function slotOf (reply: FastifyReply): Slotted[typeof kQueue] {
+  return (reply as unknown as Slotted)[kQueue]
 }
 
 function setSlot (reply: FastifyReply, slot: ReplyQueue | true): void {
   (reply as unknown as Slotted)[kQueue] = slot
 }
 
+function queueOf (reply: FastifyReply): ReplyQueue | undefined {
+  const slot = slotOf(reply)
+  return slot === true ? undefined : slot ?? undefined
+}
+
 function configOf (reply: FastifyReply): RouteConfig {
   return reply.request.routeOptions.config ?? {}
 }
 
-/** What `prepareRoute` has left there, or could not because the route is older than the plugin. */
 function routeTasksOf (reply: FastifyReply): readonly RouteEntry[] {
-  const config = configOf(reply)
-  return config[kRouteTasks] ?? compileRouteTasks(`Route ${reply.request.method} ${reply.request.url}`, config.background)
+  return configOf(reply)[kRouteTasks] ?? earlyRouteTasksOf(reply)
+}
+
+// Of a route that is older than the plugin, `config` is all that is left to read (A2).
+function earlyRouteTasksOf (reply: FastifyReply): readonly RouteEntry[] {
+  return compileRouteTasks(`Route ${reply.request.method} ${reply.request.url}`, configOf(reply).background)
 }
 
 function hasRoutes (app: FastifyInstance): boolean {
   return !app.printRoutes().startsWith('(empty tree)')
 }
 
-const backgroundPlugin = fp(fastifyBackground, { fastify: '5.x', name: 'fastify-background' })
-
-export { backgroundPlugin }
+export const plugin: FastifyPluginAsync<BackgroundOptions> =
+  fp(fastifyBackground, { fastify: '5.x', name: 'fastify-background' })

@@ -29,10 +29,15 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Start
   #decided = false
   #dispatched = false
 
-  constructor (background: Background, reply: FastifyReply, passed: boolean) {
+  /** Whether the plugin could not put a hook at the end of the route's `onSend` chain. */
+  readonly unseenRoute: boolean
+
+  /** @param at `passed`: whether the reply has gone through `onSend` already. */
+  constructor (background: Background, reply: FastifyReply, at: { passed: boolean, unseenRoute: boolean }) {
     this.#background = background
     this.#reply = reply
-    this.#settling = new ReplySettling(reply, passed, background.options.settleTimeout, () => this.#onSettled())
+    this.unseenRoute = at.unseenRoute
+    this.#settling = new ReplySettling(reply, at.passed, background.options.settleTimeout, () => this.#onSettled())
   }
 
   get size (): number {
