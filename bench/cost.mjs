@@ -57,7 +57,7 @@ export const variants = {
   }
 }
 
-export async function run ({ rounds = 40, requests = 20_000 } = {}) {
+export async function run ({ smoke = false, rounds = smoke ? 2 : 40, requests = smoke ? 500 : 10_000 } = {}) {
   const cost = await alternate(import.meta.url, Object.keys(variants), {
     rounds,
     requests,
@@ -74,7 +74,4 @@ function print (label, values) {
   console.log(`${label.padEnd(42)} ${median.toFixed(3)}  (95 %: ${low.toFixed(3)} … ${high.toFixed(3)})`)
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [rounds, requests] = process.argv.slice(2).map(Number)
-  await run({ rounds, requests })
-}
+if (process.argv[1] === fileURLToPath(import.meta.url)) await run()

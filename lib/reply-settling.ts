@@ -17,6 +17,8 @@ export class ReplySettling {
   // The status at the end of the onSend chain: what is set later is not sent.
   #passedWith: number | undefined
   #timer: NodeJS.Timeout | undefined
+  // Set while the reply waits behind another on its connection.
+  #socket: Socket | undefined
 
   /**
    * @param passed Whether the reply has gone through `onSend` already.
@@ -65,7 +67,7 @@ export class ReplySettling {
   pause (): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    unwatchSocket(this.#reply.request.raw.socket, this)
+    if (this.#socket !== undefined) unwatchSocket(this.#socket, this)
   }
 
   /** The connection has gone, or the response is finished. */
@@ -78,7 +80,9 @@ export class ReplySettling {
     const { raw, request } = this.#reply
     if (!this.#watching) raw.on('close', () => this.close())
     this.#watching = true
-    if (isPipelined(this.#reply)) watchSocket(request.raw.socket, this)
+    if (!isPipelined(this.#reply)) return
+    this.#socket = request.raw.socket
+    watchSocket(this.#socket, this)
   }
 }
 
@@ -113,8 +117,8 @@ function watchSocket (socket: Socket, settling: ReplySettling): void {
   waiting.add(settling)
 }
 
-function unwatchSocket (socket: Socket | undefined, settling: ReplySettling): void {
-  if (socket !== undefined) pipelined.get(socket)?.delete(settling)
+function unwatchSocket (socket: Socket, settling: ReplySettling): void {
+  pipelined.get(socket)?.delete(settling)
 }
 
 /** A web `Response` brings its own status, which Fastify applies after the hooks. */
