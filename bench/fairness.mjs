@@ -44,12 +44,12 @@ async function round (url, replies) {
     answered++
   })
   let longest = 0
-  let pending
-  do {
+  for (;;) {
     const start = performance.now()
-    pending = Number(await ask(`${url}/pending`, probe))
+    const pending = Number(await ask(`${url}/pending`, probe))
     longest = Math.max(longest, performance.now() - start)
-  } while (pending > 0 || answered < replies)
+    if (pending === 0 && answered === replies) break
+  }
   await Promise.all(work)
   probe.destroy()
   workers.destroy()
