@@ -1,0 +1,43 @@
+// A mail server on the loopback interface, so that the mails of the examples are real and go nowhere.
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { SMTPServer } from 'smtp-server'
+
+// Mail servers take their time, and that is why mails are sent in the background: so does this one.
+const DELAY_MS = 40
+
+export interface Mail { to: string, subject: string }
+
+export interface Mailbox {
+  host: string
+  port: number
+  close: () => Promise<void>
+}
+
+export async function openMailbox (onMail: (mail: Mail) => void): Promise<Mailbox> {
+  const server = new SMTPServer({
+    disabledCommands: ['AUTH', 'STARTTLS'],
+    disableReverseLookup: true,
+    onData (stream, session, callback) {
+      receive().then(() => callback(), callback)
+
+      async function receive (): Promise<void> {
+        const message = await text(stream)
+        await sleep(DELAY_MS)
+        const to = session.envelope.rcptTo.map(({ address }) => address).join(', ')
+        onMail({ to, subject: /^subject: (.*)$/im.exec(message)?.[1].trim() ?? '(none)' })
+      }
+    }
+  })
+  const host = '127.0.0.1'
+  await once(server.listen(0, host), 'listening')
+  const { port } = server.server.address() as AddressInfo
+
+  return {
+    host,
+    port,
+    close: () => new Promise((resolve) => { server.close(resolve) })
+  }
+}
