@@ -77,6 +77,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Start
   pass (payload: unknown): void {
     this.#bind()
     this.#settling.pass(payload)
+    this.check()
     this.#background.onProgress?.()
   }
 

@@ -44,7 +44,6 @@ export class ReplySettling {
   /** The reply goes through the end of its `onSend` chain: once more after an error in a hook or a stream. */
   pass (payload: unknown): void {
     this.#passedWith = statusOfResponse(payload) ?? this.#reply.raw.statusCode
-    if (this.#watching) this.check()
   }
 
   /** Settles the reply if it is over; sees to it that the question is asked again when it may be. */
