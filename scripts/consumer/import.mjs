@@ -1,0 +1,38 @@
+// An ESM application: the default and the named exports are there at run time, and it works.
+import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+import fastify from 'fastify'
+import background, { BackgroundTask, BackgroundTasks, errorCodes, fastifyBackground } from 'fastify-background'
+import * as everything from 'fastify-background'
+
+const required = createRequire(import.meta.url)('fastify-background')
+assert.equal(background, required)
+assert.equal(typeof fastifyBackground, 'function')
+
+// Every property of what `require` gives is a named export, and no export is empty.
+for (const name of Object.keys(required)) assert.equal(everything[name], required[name], name)
+for (const [name, value] of Object.entries(everything)) assert.notEqual(value, undefined, name)
+
+const seen = []
+const app = fastify()
+await app.register(background)
+app.get('/', { background: (request) => { seen.push(request.url) } }, async (request, reply) => {
+  reply.raw.once('finish', () => seen.push('reply'))
+  reply.background.addTasks(new BackgroundTasks([new BackgroundTask((text) => { seen.push(text) }, 'group')]))
+  return 'ok'
+})
+
+const response = await fetch(await app.listen({ port: 0, host: '127.0.0.1' }))
+assert.equal(await response.text(), 'ok')
+await app.background.idle()
+assert.deepEqual(seen, ['reply', '/', 'group'])
+
+assert.throws(() => app.background.addTask('send'), errorCodes.FST_ERR_BACKGROUND_INVALID_TASK)
+await app.close()
+
+// It can be registered by its name, too.
+const named = fastify()
+await named.register(fastifyBackground)
+await named.background.addTask(() => { seen.push('named') }).finished()
+assert.equal(seen.at(-1), 'named')
+await named.close()

@@ -1,0 +1,12 @@
+// What comes with the package at run time: its own files, and the two that it depends on.
+const assert = require('node:assert/strict')
+const { dirname, sep } = require('node:path')
+
+require('fastify-background')
+
+const modules = dirname(dirname(require.resolve('fastify-background/package.json')))
+const owners = Object.keys(require.cache).filter((file) => file !== __filename).map((file) => {
+  const parts = file.slice(modules.length + 1).split(sep)
+  return parts[0].startsWith('@') ? `${parts[0]}/${parts[1]}` : parts[0]
+})
+assert.deepEqual([...new Set(owners)].sort(), ['@fastify/error', 'fastify-background', 'fastify-plugin'])

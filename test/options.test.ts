@@ -1,0 +1,183 @@
+import t from 'tap'
+import Fastify from 'fastify'
+import background from '../lib/index'
+import * as errors from '../lib/errors'
+import { createApp } from './helpers/app'
+import { serve } from './helpers/serve'
+
+const WHEN = "'always', 'success', 'error' or a synchronous function"
+const CLOSE_TIMEOUT = 'an integer of milliseconds from 0 to 86400000'
+const SETTLE_TIMEOUT = 'an integer of milliseconds from 0 to 2147483647'
+
+const wrong: Array<[option: string, expected: string, cases: Array<[value: unknown, got: string]>]> = [
+  ['when', WHEN, [
+    [null, 'null'], [true, 'boolean true'], [1, 'number 1'], ['', '""'], ['Always', '"Always"'], ['failure', '"failure"'],
+    [['success'], 'a list'], [{}, 'an object'], [async () => true, 'a function'],
+    [function * () {}, 'a generator function'], [async function * () {}, 'a generator function']
+  ]],
+  ['closeTimeout', CLOSE_TIMEOUT, [
+    [null, 'null'], ['1000', '"1000"'], [-1, 'number -1'], [1.5, 'number 1.5'], [NaN, 'number NaN'], [Infinity, 'number Infinity'],
+    [86_400_001, 'number 86400001'], [true, 'boolean true'], [10n, 'bigint 10'], [{}, 'an object']
+  ]],
+  ['settleTimeout', SETTLE_TIMEOUT, [
+    [null, 'null'], ['1000', '"1000"'], [-1, 'number -1'], [0.5, 'number 0.5'], [NaN, 'number NaN'], [Infinity, 'number Infinity'],
+    [2_147_483_648, 'number 2147483648'], [[], 'an empty list']
+  ]],
+  ['onTaskError', 'a function', [
+    [null, 'null'], [true, 'boolean true'], ['log', '"log"'], [{}, 'an object'], [Symbol('log'), 'symbol Symbol(log)'],
+    [Promise.resolve(), 'a Promise']
+  ]]
+]
+
+for (const [option, expected, cases] of wrong) {
+  for (const [value, got] of cases) {
+    t.test(`register fails where ${option} is ${got}`, async (t) => {
+      await t.rejects(register({ [option]: value }), {
+        code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message: `Option "${option}": expected ${expected}, got ${got}`
+      })
+    })
+  }
+}
+
+const right: Record<string, unknown[]> = {
+  when: ['always', 'success', 'error', () => true, function () { return true }],
+  closeTimeout: [0, 1, 10_000, 86_400_000],
+  settleTimeout: [0, 1, 60_000, 2_147_483_647],
+  onTaskError: [() => {}, async () => {}]
+}
+
+for (const [option, values] of Object.entries(right)) {
+  t.test(`${option} takes the whole of its range, and undefined`, async (t) => {
+    for (const value of [...values, undefined]) await t.resolves(register({ [option]: value }))
+  })
+}
+
+// One that a later version may bring, misspelled ones, and what every object has.
+for (const option of ['concurrency', 'closeTimout', 'CloseTimeout', 'toString', 'constructor', '']) {
+  t.test(`register fails with the unknown option ${JSON.stringify(option)}`, async (t) => {
+    await t.rejects(register({ [option]: 1 }), {
+      code: 'FST_ERR_BACKGROUND_INVALID_OPTION',
+      message: `Option "${option}": expected one of 'when', 'closeTimeout', 'settleTimeout', 'onTaskError', got an unknown name`
+    })
+  })
+}
+
+t.test('an unknown option fails even where it is undefined', async (t) => {
+  await t.rejects(register({ closeTimout: undefined }), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION' })
+})
+
+t.test('register fails with an option that is __proto__', async (t) => {
+  await t.rejects(register(JSON.parse('{"__proto__": 1}')), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION' })
+})
+
+t.test('the options of Fastify\'s own pass', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(background, { prefix: '/prefix', logLevel: 'warn', logSerializers: {}, closeTimeout: 1 })
+  t.equal((await app.background.addTask(() => 'done').finished()).result, 'done')
+})
+
+t.test('the options may come from a function, as Fastify allows', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await t.rejects(async () => await app.register(background, () => ({ when: 'never' } as never)), {
+    code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message: /"when"/
+  })
+})
+
+t.test('the options are checked once: what is changed later has no effect', async (t) => {
+  const options: background.BackgroundOptions = { when: 'always', onTaskError: undefined }
+  const app = await createApp(t, options)
+  options.when = 'error'
+  options.onTaskError = () => { throw new Error('not to be called') }
+  let run!: background.TaskRun
+  await serve(app, (reply) => { run = reply.background.addTask(() => {}) })
+
+  t.equal((await run.finished()).state, 'completed')
+})
+
+t.test('undefined means the default: a call\'s task runs always, a route\'s on success', async (t) => {
+  const app = await createApp(t, { when: undefined, closeTimeout: undefined, settleTimeout: undefined, onTaskError: undefined })
+  const ran: string[] = []
+  app.get('/', { background: () => { ran.push('route') } }, async (request, reply) => {
+    reply.background.addTask(() => { ran.push('call') })
+    return reply.code(400).send('no')
+  })
+  await app.inject('/')
+  await app.background.idle()
+
+  t.strictSame(ran, ['call'])
+})
+
+for (const [when, status, expected] of [
+  ['always', 200, ['route', 'call']],
+  ['always', 500, ['route', 'call']],
+  ['success', 399, ['route', 'call']],
+  ['success', 400, []],
+  ['error', 399, []],
+  ['error', 400, ['route', 'call']]
+] as const) {
+  t.test(`T4: with when '${when}', the tasks of a reply of ${status} that run are [${expected.join(', ')}]`, async (t) => {
+    const app = await createApp(t, { when })
+    const ran: string[] = []
+    app.get('/', { background: () => { ran.push('route') } }, async (request, reply) => {
+      reply.background.addTask(() => { ran.push('call') })
+      return reply.code(status).send('text')
+    })
+    await app.inject('/')
+    await app.background.idle()
+
+    t.strictSame(ran, expected)
+    t.equal(app.background.stats().discarded, 2 - expected.length)
+  })
+}
+
+t.test('the table of errors is what the entry exports, and every name is its code', async (t) => {
+  t.strictSame(Object.keys(background.errorCodes).sort(), Object.keys(errors).sort())
+  for (const [name, constructor] of Object.entries(background.errorCodes)) {
+    t.match(name, /^FST_ERR_BACKGROUND_[A-Z_]+$/)
+    t.equal(constructor, (errors as Record<string, unknown>)[name])
+    const error = new (constructor as unknown as new (...args: string[]) => Error & { code: string })('a', 'b', 'c')
+    t.equal(error.code, name)
+    t.ok(error instanceof Error)
+    t.notMatch(error.message, /%s/)
+  }
+})
+
+t.test('the errors have the status that a client is to see', async (t) => {
+  const { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_INVALID_OPTION, FST_ERR_BACKGROUND_INVALID_TASK } = background.errorCodes
+
+  t.match(new FST_ERR_BACKGROUND_CLOSED('task'), { statusCode: 503, message: /"task"/ })
+  t.equal(new FST_ERR_BACKGROUND_INVALID_OPTION('a', 'b', 'c').statusCode, 500)
+  t.equal(new FST_ERR_BACKGROUND_INVALID_TASK('a', 'b', 'c').statusCode, 500)
+  t.ok(new FST_ERR_BACKGROUND_INVALID_TASK('a', 'b', 'c') instanceof TypeError)
+})
+
+t.test('the entry is the plugin, and has everything under its name', async (t) => {
+  const entry = require('../lib/index') as Record<string, unknown>
+
+  t.type(entry, 'function')
+  t.equal(entry.default, entry)
+  t.equal(entry.fastifyBackground, entry)
+  t.strictSame(Object.keys(entry).sort(), ['BackgroundTask', 'BackgroundTasks', 'default', 'errorCodes', 'fastifyBackground'])
+  t.equal((entry.BackgroundTask as Function).name, 'BackgroundTask')
+  t.equal((entry.BackgroundTasks as Function).name, 'BackgroundTasks')
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(entry.fastifyBackground as typeof background)
+  t.ok(app.hasPlugin('fastify-background'))
+})
+
+t.test('register fails the second time on one application', async (t) => {
+  const app = await createApp(t)
+  await t.rejects(async () => await app.register(background), { code: 'FST_ERR_DEC_ALREADY_PRESENT' })
+})
+
+async function register (options: Record<string, unknown>): Promise<void> {
+  const app = Fastify({ pluginTimeout: 0 })
+  try {
+    await app.register(background, options)
+  } finally {
+    await app.close()
+  }
+}

@@ -1,0 +1,33 @@
+import fc from 'fast-check'
+import t from 'tap'
+import type { Transport } from './property/clients'
+import { programs } from './property/arbitraries'
+import { run } from './property/driver'
+
+// Raised for a longer search; the other two replay what a failure prints.
+const { PROPERTY_RUNS = '200', PROPERTY_SEED, PROPERTY_PATH } = process.env
+
+// How long one program may hang before it counts as failed, in milliseconds.
+const HANG = 20_000
+
+t.setTimeout(0)
+
+for (const transport of ['http1', 'pipelined', 'http2'] satisfies Transport[]) {
+  t.test(`the contract holds for any program over ${transport}`, { timeout: 0 }, async (t) => {
+    const property = fc.asyncProperty(programs, (program) => run(program, transport))
+    await t.resolves(fc.assert(property, {
+      numRuns: Number(PROPERTY_RUNS),
+      timeout: HANG,
+      ...PROPERTY_SEED !== undefined && { seed: Number(PROPERTY_SEED) },
+      ...PROPERTY_PATH !== undefined && { path: PROPERTY_PATH },
+      asyncReporter: async (details) => {
+        if (!details.failed) return
+        throw new Error([
+          `PROPERTY_SEED=${details.seed} PROPERTY_PATH=${details.counterexamplePath}`,
+          String(details.errorInstance),
+          fc.defaultReportMessage(details)
+        ].join('\n'))
+      }
+    }))
+  })
+}

@@ -1,0 +1,223 @@
+import type { FastifyInstance } from 'fastify'
+import type { IncomingMessage } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
+import { listen } from '../helpers/app'
+import { turn } from '../helpers/latch'
+import { createClients, type Clients, type Transport } from './clients'
+import { Gates } from './gates'
+import { Model } from './model'
+import type { Program, Step } from './program'
+import { createServer, indexOf, pathOf } from './server'
+import { Tasks } from './tasks'
+import { judge } from './verdict'
+
+// Enough for replies to be read, and for tasks to run; for nothing that must not be missed.
+const SOME_TURNS = 50
+// Far more than anything takes that has all it needs, over the network of one machine.
+const MANY_TURNS = 100_000
+// The same where a timer of a millisecond is part of it.
+const MANY_MORE_TURNS = 10 * MANY_TURNS
+
+interface Action {
+  readonly label: string
+  run (): void
+  /** The server has seen it. */
+  isSeen (): boolean
+}
+
+/** Runs a program over one transport. Throws what it finds, with the story. */
+export async function run (program: Program, transport: Transport): Promise<void> {
+  const gates = new Gates()
+  const model = new Model(program, () => app)
+  const tasks = new Tasks(model, gates, () => app)
+  const app = await createServer(model, gates, tasks, transport === 'http2')
+  const { port } = await listen(app)
+  const driver = new Driver(app, model, gates, createClients(transport, port))
+  try {
+    for (const step of program.schedule) await driver.take(step)
+    await driver.finish()
+  } catch (error) {
+    await driver.release()
+    throw error
+  }
+}
+
+class Driver {
+  readonly #app: FastifyInstance
+  readonly #model: Model
+  readonly #gates: Gates
+  readonly #clients: Clients
+  readonly #sent = new Set<number>()
+  readonly #left = new Set<number>()
+  readonly #timedOut = new Set<number>()
+  // Requests that the server has seen, and those whose connection or stream it has seen closing.
+  readonly #arrived = new Set<number>()
+  readonly #gone = new Set<number>()
+  #closed: Promise<void> | undefined
+
+  constructor (app: FastifyInstance, model: Model, gates: Gates, clients: Clients) {
+    this.#app = app
+    this.#model = model
+    this.#gates = gates
+    this.#clients = clients
+    app.server.prependListener('request', (request: IncomingMessage | Http2ServerRequest) => this.#arrive(request))
+  }
+
+  /** Takes one of the actions that are possible, or lets time go on where there is none. */
+  async take ({ pick, turns }: Step): Promise<void> {
+    const actions = this.#actions()
+    if (actions.length > 0) {
+      const action = actions[pick % actions.length]
+      this.#do(action)
+      if (turns > 0) await this.#see(action)
+    }
+    for (let i = 0; i < turns; i++) await this.#turn()
+    // What is waiting at a gate can be told only once the promises of this moment have been kept.
+    if (turns === 0) await null
+    this.#model.assert()
+  }
+
+  /** Does all that is left, and looks at the outcome. */
+  async finish (): Promise<void> {
+    await this.#exhaust(SOME_TURNS)
+    this.#model.note('* all clients leave')
+    this.#clients.end()
+    await this.#until('all connections close', () => [...this.#arrived].every((index) => this.#gone.has(index)))
+    const turns = this.#model.program.settleTimeout === 1 ? MANY_MORE_TURNS : MANY_TURNS
+    await this.#exhaust(turns, () => this.#model.unfinished === 0)
+    if (this.#model.unfinished > 0) this.#model.violation('T2: runs are left, and nothing is left to wait for')
+    this.#model.assert()
+    await this.#app.background.idle()
+    await judge(this.#model)
+    this.#model.assert()
+    await this.#judgeClosing()
+    this.#model.assert()
+  }
+
+  /** After a failure: ends what can be ended. */
+  async release (): Promise<void> {
+    this.#clients.end()
+    this.#close()
+    for (let i = 0; i < SOME_TURNS; i++) {
+      for (const gate of [...this.#gates.waiting]) this.#gates.open(gate)
+      await turn()
+    }
+  }
+
+  #actions (): Action[] {
+    const { replies, program } = this.#model
+    const actions: Action[] = []
+    for (const reply of replies) {
+      const { index } = reply
+      if (!this.#sent.has(index)) {
+        actions.push({
+          label: `r${index} is sent`,
+          run: () => { this.#sent.add(index); this.#clients.send(index, pathOf(reply)) },
+          isSeen: () => this.#arrived.has(index) || this.#clients.isOver(index)
+        })
+      } else if (reply.plan.leaves && !this.#left.has(index)) {
+        actions.push({
+          label: `client of r${index} leaves`,
+          run: () => { this.#left.add(index); this.#clients.leave(index) },
+          isSeen: () => this.#clients.isOver(index) && (!this.#arrived.has(index) || this.#isOver(index))
+        })
+      }
+    }
+    for (const { index, isUndecided } of replies) {
+      if (program.settleTimeout === 1 && isUndecided && !this.#timedOut.has(index)) actions.push(this.#timeOut(index))
+    }
+    for (const gate of this.#gates.waiting) {
+      actions.push({ label: `gate ${gate.label} opens`, run: () => this.#gates.open(gate), isSeen: () => true })
+    }
+    if (program.closes && this.#closed === undefined) {
+      actions.push({ label: 'app.close()', run: () => { this.#close() }, isSeen: () => true })
+    }
+    return actions
+  }
+
+  /** Lets the time-out of a reply pass. Nothing depends on whether it was quick enough. */
+  #timeOut (index: number): Action {
+    let passed = false
+    return {
+      label: `time-out of r${index} passes`,
+      run: () => {
+        this.#timedOut.add(index)
+        setTimeout(() => { passed = true }, this.#model.program.settleTimeout)
+      },
+      isSeen: () => passed
+    }
+  }
+
+  #do (action: Action): void {
+    this.#model.note(`* ${action.label}`)
+    action.run()
+  }
+
+  /** Does everything that is possible, until nothing more comes of it for so many turns. */
+  async #exhaust (turns: number, isDone = (): boolean => false): Promise<void> {
+    for (let idle = 0; idle < turns; idle++) {
+      for (let [action] = this.#actions(); action !== undefined; [action] = this.#actions()) {
+        this.#do(action)
+        await this.#see(action)
+        await this.#turn()
+        idle = 0
+      }
+      if (isDone()) return
+      await this.#turn()
+    }
+  }
+
+  async #judgeClosing (): Promise<void> {
+    await this.#close()
+    this.#model.check()
+    try {
+      this.#app.background.addTask(() => {})
+      this.#model.violation('L2: a task was accepted after close()')
+    } catch (error) {
+      this.#model.refused('a task after close()', error)
+    }
+  }
+
+  #close (): Promise<void> {
+    this.#model.closing = true
+    this.#closed ??= this.#app.close().then(() => {
+      this.#model.note('closed')
+      if (this.#model.unfinished > 0) this.#model.violation('L1: close() resolved, and runs are unfinished')
+    })
+    return this.#closed
+  }
+
+  #arrive (request: IncomingMessage | Http2ServerRequest): void {
+    const index = indexOf(request.url!)
+    this.#model.note(`r${index} arrives`)
+    this.#arrived.add(index)
+    const connection = 'stream' in request ? request.stream : request.socket
+    connection.once('close', () => {
+      this.#model.note(`r${index} has no connection any more`)
+      this.#gone.add(index)
+    })
+  }
+
+  #isOver (index: number): boolean {
+    const reply = this.#model.replies[index]
+    return this.#gone.has(index) || reply.reply === undefined || reply.isFinished
+  }
+
+  #see (action: Action): Promise<void> {
+    return this.#until(`the server sees: ${action.label}`, () => action.isSeen())
+  }
+
+  /** Waits for something that is known to come. */
+  async #until (what: string, holds: () => boolean): Promise<void> {
+    for (let turns = 0; !holds(); turns++) {
+      if (turns === MANY_TURNS) this.#model.violation(`in vain: ${what}`)
+      this.#model.assert()
+      await turn()
+    }
+  }
+
+  async #turn (): Promise<void> {
+    await turn()
+    this.#model.check()
+  }
+}
