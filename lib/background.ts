@@ -1,4 +1,3 @@
-import { AsyncResource } from 'node:async_hooks'
 import type { FastifyBaseLogger } from 'fastify'
 import { Chain, unlink, type Linked } from './chain'
 import { dispatch } from './dispatcher'
@@ -48,16 +47,15 @@ export class Background implements AppBackground, RunHome, GroupOwner {
   }
 
   addTask (task: unknown, ...args: unknown[]): TaskRun<never> {
-    const run = createRun(this, this, task, args, 'always', new AsyncResource('BackgroundTask'))
+    const run = createRun(this, this, task, args, 'always')
     this.#start(run)
     return run as TaskRun as TaskRun<never>
   }
 
   addTasks (tasks: unknown): TaskRun[] {
     const runs: Run[] = []
-    const scope = new AsyncResource('BackgroundTask')
     for (const task of toTasks('addTasks()', tasks)) {
-      this.#start(createEntry(this, this, task, 'always', scope, runs))
+      this.#start(createEntry(this, this, task, 'always', runs))
     }
     return runs
   }

@@ -59,13 +59,18 @@ export class GroupRun implements RunOwner, Startable, Linked {
     this.#owner.ended(run)
     // One that never had its turn leaves the order of the others as it is.
     if (!this.#started.delete(run)) return
-    if (run.state === 'failed' && this.#onFailure === 'stop') {
-      for (const rest of this.#waiting.drain()) rest.discard()
-    }
+    if (run.state === 'failed' && this.#onFailure === 'stop') this.#stop()
     this.start()
   }
 
   abort (): void {
     for (const run of [...this.#waiting.drain(), ...this.#started]) run.abort()
+  }
+
+  #stop (): void {
+    // Some may be with the dispatcher, but have not had their turn.
+    const dispatched = [...this.#started].filter((run) => run.state === 'queued')
+    for (const run of dispatched) this.#started.delete(run)
+    for (const run of [...dispatched, ...this.#waiting.drain()]) run.discard()
   }
 }

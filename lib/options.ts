@@ -6,8 +6,8 @@ import type { BackgroundOptions, When } from './types'
 const DEFAULT_CLOSE_TIMEOUT = 10_000
 const DEFAULT_SETTLE_TIMEOUT = 60_000
 
-// A shutdown waits in slices, one hook each, all registered at boot: a day of them is enough.
-const MAX_CLOSE_TIMEOUT = 86_400_000
+// A shutdown waits in slices, one hook each, all registered at boot.
+const MAX_CLOSE_TIMEOUT = 3_600_000
 // The longest delay of a timer (https://nodejs.org/api/timers.html#settimeoutcallback-delay-args).
 const MAX_TIMER_DELAY = 2_147_483_647
 

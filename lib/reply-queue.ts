@@ -1,4 +1,3 @@
-import { AsyncResource } from 'node:async_hooks'
 import type { FastifyBaseLogger, FastifyReply } from 'fastify'
 import type { Background, OpenReply } from './background'
 import { unlink, type Linked } from './chain'
@@ -54,14 +53,14 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Start
 
   addTask (task: unknown, ...args: unknown[]): TaskRun<never> {
     const when = this.#background.options.when ?? 'always'
-    const run = createRun(this.#background, this, task, args, when, new AsyncResource('BackgroundTask'))
+    const run = createRun(this.#background, this, task, args, when)
     this.#accept(run, 1)
     return run as TaskRun as TaskRun<never>
   }
 
   addTasks (tasks: unknown): TaskRun[] {
     const when = this.#background.options.when ?? 'always'
-    return this.#acceptAll(toTasks('addTasks()', tasks), when, new AsyncResource('BackgroundTask'))
+    return this.#acceptAll(toTasks('addTasks()', tasks), when)
   }
 
   /** Accepts the tasks that were declared on the route. */
@@ -70,7 +69,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Start
     const own = tasks.map((task) => typeof task === 'function'
       ? new BackgroundTask(task, request as never, this.#reply as never)
       : task)
-    this.#acceptAll(own, this.#background.options.when ?? 'success', null)
+    this.#acceptAll(own, this.#background.options.when ?? 'success', true)
   }
 
   /** The reply goes through the end of its `onSend` chain. */
@@ -92,11 +91,12 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Start
 
   /** Its turn: starts the first that waits. */
   start (): void {
-    this.#dispatched = false
     if (!this.#decided) {
       this.#decided = true
       this.#entries.filter((entry) => this.#admits(entry))
     }
+    // Only now: a condition may add a task, which is not to be dispatched beside this turn (R1).
+    this.#dispatched = false
     this.#current = this.#entries.shift() ?? null
     this.#current?.start()
   }
@@ -116,10 +116,10 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Start
     this.#current?.abort()
   }
 
-  #acceptAll (tasks: Array<BackgroundTask | BackgroundTasks>, when: When, scope: AsyncResource | null): Run[] {
+  #acceptAll (tasks: Array<BackgroundTask | BackgroundTasks>, when: When, unbound = false): Run[] {
     const runs: Run[] = []
-    const entries = tasks.map((task) => createEntry(this.#background, this, task, when, scope, runs))
-    if (scope === null) this.#unbound = runs
+    const entries = tasks.map((task) => createEntry(this.#background, this, task, when, runs, unbound))
+    if (unbound) this.#unbound = runs
     for (const entry of entries) this.#accept(entry, entry instanceof GroupRun ? entry.size : 1)
     return runs
   }
@@ -144,9 +144,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Start
   }
 
   #bind (): void {
-    if (this.#unbound.length === 0) return
-    const scope = new AsyncResource('BackgroundTask')
-    for (const run of this.#unbound) run.bind(scope)
+    for (const run of this.#unbound) run.bind()
     this.#unbound = []
   }
 

@@ -5,6 +5,7 @@ import type { BackgroundOptions, TaskRun } from './types'
 /** Says that a run failed: one line in the log, then `onTaskError`. Neither can do harm (R3). */
 export function reportFailure (run: TaskRun, log: FastifyBaseLogger, onTaskError: BackgroundOptions['onTaskError']): void {
   logFailure(run, log)
+  releaseStack(run.error)
   if (onTaskError === undefined) return
   try {
     const result: unknown = onTaskError(run.error, run)
@@ -22,10 +23,20 @@ export function reportAbort (run: TaskRun, log: FastifyBaseLogger): void {
 }
 
 function logFailure (run: TaskRun, log: FastifyBaseLogger): void {
-  const ids = { task: run.name, taskId: run.id }
-  if (attempt(() => log.error({ err: run.error, ...ids }, 'background task failed'))) return
-  // A getter or a serializer threw: the failure is said all the same.
-  attempt(() => log.error(ids, 'background task failed with an error that cannot be logged'))
+  const { name: task, id: taskId, error: err } = run
+  const unable = 'background task failed with an error that cannot be logged'
+  // A getter or a serializer may throw: the failure is said all the same.
+  const lines = [
+    () => log.error({ err, task, taskId }, 'background task failed'),
+    () => log.error({ task, taskId }, `${unable}: ${String(err)}`),
+    () => log.error({ task, taskId }, unable)
+  ]
+  lines.some(attempt)
+}
+
+// Until its stack is first read, an error keeps what was on it, down to the request (R6).
+function releaseStack (error: unknown): void {
+  attempt(() => String((error as Error).stack))
 }
 
 function logHandlerFailure (error: unknown, run: TaskRun, log: FastifyBaseLogger): void {
@@ -33,9 +44,9 @@ function logHandlerFailure (error: unknown, run: TaskRun, log: FastifyBaseLogger
 }
 
 /** @returns whether it went well: there is nobody left to tell. */
-function attempt (write: () => void): boolean {
+function attempt (action: () => unknown): boolean {
   try {
-    write()
+    action()
     return true
   } catch {
     return false

@@ -1,5 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import type { Background, OpenReply } from './background'
+import { describe } from './describe'
+import { FST_ERR_BACKGROUND_INVALID_OPTION } from './errors'
 
 // Runs that requests added while the server closed get this at the least, in milliseconds, whatever time is left.
 const MIN_LAST_DRAIN = 1_000
@@ -7,13 +9,22 @@ const MIN_LAST_DRAIN = 1_000
 // How much of Fastify's pluginTimeout a hook takes: the rest is for a busy event loop.
 const SLICE = 0.8
 
+// Fastify runs its hooks by recursion: thousands of them overflow the stack.
+const MAX_SLICES = 1_000
+
 /**
  * Cuts the wait before the plugins close, in milliseconds: Fastify gives each hook `pluginTimeout` (0: without limit),
  * and `close()` fails where one takes longer.
+ *
+ * @throws `FST_ERR_BACKGROUND_INVALID_OPTION` where that would take too many hooks.
  */
 export function slices (closeTimeout: number, pluginTimeout: number | undefined): number[] {
   if (pluginTimeout === undefined || pluginTimeout === 0) return [closeTimeout]
   const slice = pluginTimeout * SLICE
+  if (closeTimeout > MAX_SLICES * slice) {
+    throw new FST_ERR_BACKGROUND_INVALID_OPTION('closeTimeout',
+      `at most ${MAX_SLICES * slice} with a pluginTimeout of ${pluginTimeout}`, describe(closeTimeout))
+  }
   return new Array(Math.max(1, Math.ceil(closeTimeout / slice))).fill(slice)
 }
 

@@ -1,4 +1,4 @@
-import type { AsyncResource } from 'node:async_hooks'
+import { AsyncResource } from 'node:async_hooks'
 import { randomUUID } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Linked } from './chain'
@@ -41,8 +41,8 @@ export class Run implements TaskRun, Startable, Linked, Executable {
   readonly when: When
   readonly #home: RunHome
   #work: Work | null
-  // The async context of the place that added it (R4): a route's task gets its own later.
-  #scope: AsyncResource | null
+  // The async context of the place that added it (R4). Its own: what one task enters, the next is not to see.
+  #scope: AsyncResource | null = null
   #state: TaskState = 'queued'
   #id: string | undefined
   #startedAt: number | undefined
@@ -52,15 +52,16 @@ export class Run implements TaskRun, Startable, Linked, Executable {
   #finished: Promise<TaskRun> | undefined
   #resolveFinished: ((run: TaskRun) => void) | undefined
 
+  /** @param unbound Whether it will be bound to an async context later. */
   constructor (
-    home: RunHome, owner: RunOwner, fn: TaskFunction<never[]>, args: readonly unknown[], when: When, scope: AsyncResource | null
+    home: RunHome, owner: RunOwner, fn: TaskFunction<never[]>, args: readonly unknown[], when: When, unbound = false
   ) {
     this.name = nameOf(fn)
     home.assertOpen(this.name)
     this.when = when
     this.#home = home
     this.#work = { owner, fn, args }
-    this.#scope = scope
+    if (!unbound) this.bind()
     home.ledger.accept()
   }
 
@@ -103,9 +104,9 @@ export class Run implements TaskRun, Startable, Linked, Executable {
     return this.#finished
   }
 
-  /** Gives the run the async context of a place that it was not added at. The first one counts. */
-  bind (scope: AsyncResource): void {
-    this.#scope ??= scope
+  /** Gives the run the async context of this place. */
+  bind (): void {
+    this.#scope = new AsyncResource('BackgroundTask')
   }
 
   /** Runs something on behalf of the task, in the task's async context. */

@@ -108,8 +108,9 @@ export function assertTaskFunction (where: string, value: unknown): asserts valu
 
 function isPlainFunction (fn: Function): boolean {
   if (types.isGeneratorFunction(fn)) return false
-  // A class's prototype is read-only (ECMA-262, ClassDefinitionEvaluation): calling it would throw.
-  return Object.getOwnPropertyDescriptor(fn, 'prototype')?.writable !== false
+  // Read-only is the prototype of a class (ECMA-262, ClassDefinitionEvaluation), and that of a frozen function.
+  const readOnly = Object.getOwnPropertyDescriptor(fn, 'prototype')?.writable === false
+  return !readOnly || !Function.prototype.toString.call(fn).startsWith('class')
 }
 
 function notATask (where: string, value: unknown): Error {

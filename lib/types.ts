@@ -69,7 +69,8 @@ export interface BackgroundOptions {
    */
   when?: When
   /**
-   * How long `app.close()` waits for accepted runs, in milliseconds: an integer from 0 (abort at once) to 86 400 000.
+   * How long `app.close()` waits for accepted runs, in milliseconds: an integer from 0 (abort at once) to 3 600 000,
+   * and at most 800 times Fastify's `pluginTimeout`.
    * @default 10_000
    */
   closeTimeout?: number

@@ -6,7 +6,7 @@ import { createApp } from './helpers/app'
 import { serve } from './helpers/serve'
 
 const WHEN = "'always', 'success', 'error' or a synchronous function"
-const CLOSE_TIMEOUT = 'an integer of milliseconds from 0 to 86400000'
+const CLOSE_TIMEOUT = 'an integer of milliseconds from 0 to 3600000'
 const SETTLE_TIMEOUT = 'an integer of milliseconds from 0 to 2147483647'
 
 const wrong: Array<[option: string, expected: string, cases: Array<[value: unknown, got: string]>]> = [
@@ -17,7 +17,7 @@ const wrong: Array<[option: string, expected: string, cases: Array<[value: unkno
   ]],
   ['closeTimeout', CLOSE_TIMEOUT, [
     [null, 'null'], ['1000', '"1000"'], [-1, 'number -1'], [1.5, 'number 1.5'], [NaN, 'number NaN'], [Infinity, 'number Infinity'],
-    [86_400_001, 'number 86400001'], [true, 'boolean true'], [10n, 'bigint 10'], [{}, 'an object']
+    [3_600_001, 'number 3600001'], [true, 'boolean true'], [10n, 'bigint 10'], [{}, 'an object']
   ]],
   ['settleTimeout', SETTLE_TIMEOUT, [
     [null, 'null'], ['1000', '"1000"'], [-1, 'number -1'], [0.5, 'number 0.5'], [NaN, 'number NaN'], [Infinity, 'number Infinity'],
@@ -41,7 +41,7 @@ for (const [option, expected, cases] of wrong) {
 
 const right: Record<string, unknown[]> = {
   when: ['always', 'success', 'error', () => true, function () { return true }],
-  closeTimeout: [0, 1, 10_000, 86_400_000],
+  closeTimeout: [0, 1, 10_000, 3_600_000],
   settleTimeout: [0, 1, 60_000, 2_147_483_647],
   onTaskError: [() => {}, async () => {}]
 }
@@ -61,6 +61,15 @@ for (const option of ['concurrency', 'closeTimout', 'CloseTimeout', 'toString', 
     })
   })
 }
+
+t.test('register fails with a closeTimeout that would take more hooks than Fastify can run', async (t) => {
+  const app = Fastify({ pluginTimeout: 1_000 })
+  t.teardown(() => app.close())
+  await t.rejects(async () => { await app.register(background, { closeTimeout: 800_001 }) }, {
+    code: 'FST_ERR_BACKGROUND_INVALID_OPTION',
+    message: 'Option "closeTimeout": expected at most 800000 with a pluginTimeout of 1000, got number 800001'
+  })
+})
 
 t.test('an unknown option fails even where it is undefined', async (t) => {
   await t.rejects(register({ closeTimout: undefined }), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION' })

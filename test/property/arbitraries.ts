@@ -89,7 +89,7 @@ const requestPlan: Arbitrary<RequestPlan> = fc.record({
   leaves: oneIn(3)
 })
 
-const step: Arbitrary<Step> = fc.record({ pick: fc.nat(11), turns: fc.nat(3) })
+const step: Arbitrary<Step> = fc.record({ pick: fc.nat(11), turns: often(5, fc.nat(3), fc.constant(30)) })
 
 /** Programs of all kinds. */
 export const programs: Arbitrary<Program> = fc.record({
@@ -97,6 +97,7 @@ export const programs: Arbitrary<Program> = fc.record({
   settleTimeout: fc.constantFrom(LONG, 1),
   closeTimeout: fc.constantFrom(LONG, LONG, 0),
   closes: oneIn(3),
+  allLeave: oneIn(3),
   routes: fc.tuple(routePlan, routePlan),
   requests: fc.array(requestPlan, { minLength: 1, maxLength: 4 }),
   schedule: fc.array(step, { maxLength: 60, size: 'max' })

@@ -53,6 +53,7 @@ class Driver {
   // Requests that the server has seen, and those whose connection or stream it has seen closing.
   readonly #arrived = new Set<number>()
   readonly #gone = new Set<number>()
+  #allLeft = false
   #closed: Promise<void> | undefined
 
   constructor (app: FastifyInstance, model: Model, gates: Gates, clients: Clients) {
@@ -80,9 +81,9 @@ class Driver {
   /** Does all that is left, and looks at the outcome. */
   async finish (): Promise<void> {
     await this.#exhaust(SOME_TURNS)
-    this.#model.note('* all clients leave')
-    this.#clients.end()
-    await this.#until('all connections close', () => [...this.#arrived].every((index) => this.#gone.has(index)))
+    const leaving = this.#leaving()
+    this.#do(leaving)
+    await this.#see(leaving)
     const turns = this.#model.program.settleTimeout === 1 ? MANY_MORE_TURNS : MANY_TURNS
     await this.#exhaust(turns, () => this.#model.unfinished === 0)
     if (this.#model.unfinished > 0) this.#model.violation('T2: runs are left, and nothing is left to wait for')
@@ -123,16 +124,25 @@ class Driver {
         })
       }
     }
+    if (program.allLeave && !this.#allLeft) actions.push(this.#leaving())
+    if (program.closes && this.#closed === undefined) {
+      actions.push({ label: 'app.close()', run: () => { this.#close() }, isSeen: () => true })
+    }
     for (const { index, isUndecided } of replies) {
       if (program.settleTimeout === 1 && isUndecided && !this.#timedOut.has(index)) actions.push(this.#timeOut(index))
     }
     for (const gate of this.#gates.waiting) {
       actions.push({ label: `gate ${gate.label} opens`, run: () => this.#gates.open(gate), isSeen: () => true })
     }
-    if (program.closes && this.#closed === undefined) {
-      actions.push({ label: 'app.close()', run: () => { this.#close() }, isSeen: () => true })
-    }
     return actions
+  }
+
+  #leaving (): Action {
+    return {
+      label: 'all clients leave',
+      run: () => { this.#allLeft = true; this.#clients.end() },
+      isSeen: () => [...this.#arrived].every((index) => this.#gone.has(index))
+    }
   }
 
   /** Lets the time-out of a reply pass. Nothing depends on whether it was quick enough. */
@@ -179,7 +189,7 @@ class Driver {
   }
 
   #close (): Promise<void> {
-    this.#model.closing = true
+    this.#model.close()
     this.#closed ??= this.#app.close().then(() => {
       this.#model.note('closed')
       if (this.#model.unfinished > 0) this.#model.violation('L1: close() resolved, and runs are unfinished')

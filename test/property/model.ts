@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { TaskRun, TaskState } from '../../lib/index'
+import type { BackgroundStats, TaskRun, TaskState } from '../../lib/index'
 import type { EntryPlan, Program, RouteTaskPlan, TaskPlan } from './program'
 import { EntryRecord, ReplyRecord, RunRecord, type Condition } from './records'
 
@@ -24,6 +24,8 @@ export class Model {
   #adoptions: Adoption[] = []
   readonly #reported = new Map<TaskRun, number>()
   readonly #violations: string[] = []
+  // Runs that `app.close()` has found at work, or waiting for one that is.
+  #atWork: RunRecord[] = []
   #clock = 0
 
   constructor (readonly program: Program, private readonly app: () => FastifyInstance) {
@@ -108,7 +110,7 @@ export class Model {
       if (fault !== undefined) this.violation(`${record.label} ${fault}`)
     }
     const pending = this.#settleAdoptions()
-    const stats = this.app().background.stats()
+    const { stats } = this
     const { accepted, queued, active, retrying, completed, failed, cancelled, discarded, stored } = stats
     const text = (): string => JSON.stringify(stats)
     if (accepted !== queued + active + retrying + completed + failed + cancelled + discarded + stored) {
@@ -126,8 +128,28 @@ export class Model {
     }
   }
 
+  /** `app.close()` is called. */
+  close (): void {
+    if (this.closing) return
+    this.closing = true
+    const begun = new Set(this.#runs.filter(({ starts }) => starts > 0).map(({ entry }) => entry.owner))
+    this.#atWork = this.#runs.filter(({ run, entry }) => run !== undefined && (entry.owner === null || begun.has(entry.owner)))
+  }
+
+  /** The `onClose` hooks of other plugins run. */
+  pluginsClose (): void {
+    this.note('plugins close')
+    for (const { isFinal, label } of this.#atWork) {
+      if (!isFinal) this.violation(`L1: plugins close before ${label} is over, which was accepted before close()`)
+    }
+  }
+
+  get stats (): BackgroundStats {
+    return this.app().background.stats()
+  }
+
   get unfinished (): number {
-    const { queued, active } = this.app().background.stats()
+    const { queued, active } = this.stats
     return queued + active
   }
 

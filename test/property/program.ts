@@ -9,6 +9,8 @@ export interface Program {
   readonly closeTimeout: number
   /** Whether `app.close()` is one of the things that happen. */
   readonly closes: boolean
+  /** Whether all clients leave at once at some step. */
+  readonly allLeave: boolean
   readonly routes: readonly RoutePlan[]
   readonly requests: readonly RequestPlan[]
   readonly schedule: readonly Step[]

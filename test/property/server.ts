@@ -29,6 +29,7 @@ export async function createServer (model: Model, gates: Gates, tasks: Tasks, ht
     tasks.addAll(record, `r${record.index}/hook`, record.plan.hook)
     done()
   })
+  app.addHook('onClose', async () => model.pluginsClose())
   for (const [i, { background, inConfig }] of program.routes.entries()) {
     const own = { background: tasks.ofRoute(background) }
     app.get(`/route${i}/:index`, inConfig ? { config: own } : own, (request, reply) => {

@@ -10,8 +10,12 @@ export async function judge (model: Model): Promise<void> {
       model.violation(`${record.label}: finished() resolved with another run`)
     }
   }
-  for (const reply of model.replies) judgeConditions(model, reply)
+  for (const reply of model.replies) {
+    judgeConditions(model, reply)
+    judgeSize(model, reply)
+  }
   judgeReports(model)
+  judgeCounts(model)
 }
 
 function judgeEnd (model: Model, record: RunRecord): void {
@@ -69,6 +73,25 @@ function conditionFits (model: Model, record: RunRecord, status: Status): boolea
   const holds = (status !== 'none' && status < 400) === (condition === 'success')
   if (record.starts > 0) return holds
   return !holds || reasonsOf(model, record).length > 1
+}
+
+function judgeSize (model: Model, { index, reply }: ReplyRecord): void {
+  // Asking a reply for its queue would make one.
+  if (!model.runs.some(({ entry }) => entry.owner?.index === index)) return
+  const { size } = reply!.background
+  if (size !== 0) model.violation(`r${index}: no run is unfinished, size is ${size}`)
+}
+
+/** The route's tasks that never started are known by the counts alone. */
+function judgeCounts (model: Model): void {
+  const unseen = model.runs.filter(({ run }) => run === undefined)
+  const throwing = unseen.filter(({ entry }) => entry.condition === 'throws').length
+  const { failed } = model.stats
+  const known = model.runs.filter(({ run }) => run?.state === 'failed').length
+  const certain = !isAborted(model)
+  if (certain ? failed !== known + throwing : failed < known || failed > known + throwing) {
+    model.violation(`L3: stats() counts ${failed} failed, ${known} have, and the conditions of ${throwing} threw`)
+  }
 }
 
 function judgeReports (model: Model): void {
