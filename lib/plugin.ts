@@ -24,8 +24,9 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
   app.decorateReply(kQueue, null)
   app.decorateReply('background', { getter (this: FastifyReply) { return queueOf(this) ?? openQueue(this) } })
 
+  const older = hasRoutes(app)
   app.addHook('onRoute', prepareRoute)
-  if (hasRoutes(app)) {
+  if (older) {
     app.log.warn('fastify-background was loaded after routes had been declared. Of those in its reach it does not see ' +
       '"background", only "config.background": register it first, and await it.')
     app.addHook('onRequest', acceptRouteTasks)
@@ -34,6 +35,7 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
     })
   }
   app.addHook('onSend', passUnseenRoute)
+  app.addHook('onError', reopen)
   app.addHook('onResponse', settleReply)
   for (const slice of slices(options.closeTimeout, app.initialConfig.pluginTimeout)) {
     app.addHook('preClose', async function drainBackground () { await shutdown.drainSlice(slice) })
@@ -44,8 +46,17 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
     const tasks = compileRouteTasks(`Route ${String(route.method)} ${route.url}`, route.background, route.config?.background)
     route.config = Object.assign({}, route.config, { [kRouteTasks]: tasks })
     if (tasks.length > 0) route.onRequest = [route.onRequest ?? [], acceptRouteTasks].flat()
-    // Behind every other onSend hook, where the status is final.
-    route.onSend = [route.onSend ?? [], tasks.length > 0 ? passWithRouteTasks : pass].flat()
+    // Behind every other onSend hook, where the status is final: other plugins' onRoute may add some behind this one.
+    // Fastify takes the hooks off the route when all plugins have loaded.
+    queueMicrotask(() => { route.onSend = [route.onSend ?? [], tasks.length > 0 ? passWithRouteTasks : pass].flat() })
+
+    // Where an earlier hook has replied, the route's tasks have not been accepted yet. They are at hand here only:
+    // after callNotFound() the reply has another route's config.
+    function passWithRouteTasks (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
+      const queue = queueOf(reply) ?? openQueue(reply, tasks)
+      queue.pass(payload)
+      done()
+    }
   }
 
   function acceptRouteTasks (_request: FastifyRequest, reply: FastifyReply, done: Done): void {
@@ -53,35 +64,34 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
     done()
   }
 
-  // Where an earlier hook has replied, the route's tasks have not been accepted yet.
-  function passWithRouteTasks (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
-    const queue = queueOf(reply) ?? openQueue(reply)
-    queue.pass(payload)
-    done()
+  // Runs before the hooks of a route. Where no `onRoute` could put `pass` behind them, in a 404 and on older routes,
+  // this is the end of the chain as far as it can be seen.
+  function passUnseenRoute (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
+    const queue = queueOf(reply)
+    if (queue === undefined ? request.is404 || (older && !isSeen(reply)) : queue.unseenRoute) pass(request, reply, payload, done)
+    else done()
   }
 
   // The route's tasks are accepted at the first look at the queue, so that they are first in it (A1).
-  function openQueue (reply: FastifyReply): ReplyQueue {
-    const { [kRouteTasks]: seen } = configOf(reply)
-    const queue = new ReplyQueue(background, reply, { passed: slotOf(reply) === true, unseenRoute: seen === undefined })
+  function openQueue (reply: FastifyReply, tasks = routeTasksOf(reply)): ReplyQueue {
+    const queue = new ReplyQueue(background, reply, { passed: slotOf(reply) === true, unseenRoute: !isSeen(reply) })
     setSlot(reply, queue)
-    const tasks = seen ?? earlyRouteTasksOf(reply)
     if (tasks.length > 0) queue.addRouteTasks(tasks)
     return queue
   }
 }
 
 function pass (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
-  queueOf(reply)?.pass(payload)
+  const queue = queueOf(reply)
+  if (queue === undefined) setSlot(reply, true)
+  else queue.pass(payload)
   done()
 }
 
-// Runs before the hooks of a route. Where no `onRoute` could put `pass` behind them, in a 404 and on routes older than
-// the plugin, this is the end of the chain as far as it can be seen.
-function passUnseenRoute (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
+function reopen (_request: FastifyRequest, reply: FastifyReply, _error: Error, done: Done): void {
   const queue = queueOf(reply)
-  if (queue === undefined) setSlot(reply, true)
-  else if (queue.unseenRoute) queue.pass(payload)
+  if (queue === undefined) setSlot(reply, null)
+  else queue.reopen()
   done()
 }
 
@@ -94,7 +104,7 @@ function slotOf (reply: FastifyReply): Slotted[typeof kQueue] {
   return (reply as unknown as Slotted)[kQueue]
 }
 
-function setSlot (reply: FastifyReply, slot: ReplyQueue | true): void {
+function setSlot (reply: FastifyReply, slot: ReplyQueue | true | null): void {
   (reply as unknown as Slotted)[kQueue] = slot
 }
 
@@ -105,6 +115,10 @@ function queueOf (reply: FastifyReply): ReplyQueue | undefined {
 
 function configOf (reply: FastifyReply): RouteConfig {
   return reply.request.routeOptions.config ?? {}
+}
+
+function isSeen (reply: FastifyReply): boolean {
+  return configOf(reply)[kRouteTasks] !== undefined
 }
 
 function routeTasksOf (reply: FastifyReply): readonly RouteEntry[] {

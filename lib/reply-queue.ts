@@ -72,12 +72,17 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Start
     this.#acceptAll(own, this.#background.options.when ?? 'success', true)
   }
 
-  /** The reply goes through the end of its `onSend` chain. */
+  /** The reply goes through the end of its `onSend` chain, or as near to it as the plugin can be. */
   pass (payload: unknown): void {
     this.#bind()
-    this.#settling.pass(payload)
+    this.#settling.pass(payload, !this.unseenRoute)
     this.check()
     this.#background.onProgress?.()
+  }
+
+  /** The reply has failed on its way through `onSend` or behind it, and goes through it again. */
+  reopen (): void {
+    this.#settling.reopen()
   }
 
   /** Asks whether the reply is over. */

@@ -14,8 +14,9 @@ export class ReplySettling {
   #watching = false
   #closed = false
   #settled = false
-  // The status at the end of the onSend chain: what is set later is not sent.
-  #passedWith: number | undefined
+  #passed: boolean
+  // At the very end of the onSend chain: what is set later is not sent.
+  #status: number | undefined
   #timer: NodeJS.Timeout | undefined
   // Set while the reply waits behind another on its connection.
   #socket: Socket | undefined
@@ -28,22 +29,35 @@ export class ReplySettling {
     this.#reply = reply
     this.#timeout = timeout
     this.#onSettled = onSettled
-    if (passed) this.#passedWith = reply.raw.statusCode
+    this.#passed = passed
   }
 
   /** Whether the status can no longer change. */
   get known (): boolean {
-    return this.#passedWith !== undefined || this.#reply.raw.headersSent || this.#reply.sent
+    return this.#passed || this.#reply.raw.headersSent || this.#reply.sent
   }
 
   /** The status that was sent, or would have been; `undefined` where the handler never came to one. */
   get status (): number | undefined {
-    return this.#passedWith ?? (this.known ? this.#reply.raw.statusCode : undefined)
+    return this.#status ?? (this.known ? this.#reply.raw.statusCode : undefined)
   }
 
-  /** The reply goes through the end of its `onSend` chain: once more after an error in a hook or a stream. */
-  pass (payload: unknown): void {
-    this.#passedWith = statusOfResponse(payload) ?? this.#reply.raw.statusCode
+  /**
+   * The reply goes through `onSend`.
+   *
+   * @param last Whether no other hook comes behind, so that the status is final.
+   */
+  pass (payload: unknown, last: boolean): void {
+    if (this.#settled) return
+    this.#passed = true
+    this.#status = last ? statusOfResponse(payload) ?? this.#reply.raw.statusCode : undefined
+  }
+
+  /** A hook or a stream has failed before anything was sent: the reply gets another status. */
+  reopen (): void {
+    if (this.#settled) return
+    this.#passed = false
+    this.#status = undefined
   }
 
   /** Settles the reply if it is over; sees to it that the question is asked again when it may be. */

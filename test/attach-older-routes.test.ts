@@ -36,6 +36,23 @@ t.test('A2: config.background of a route declared before the plugin is read at r
   t.match(lines[0], { level: 40, msg: /after routes had been declared/ })
 })
 
+t.test('A2: config.background of a route declared before the plugin is accepted before the handler is called', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  let accepted: number | undefined
+  app.get('/', { config: { background: () => {} } }, async () => {
+    accepted = app.background.stats().accepted
+    return 'ok'
+  })
+  await app.register(background)
+  const { url } = await listen(app)
+
+  await fetch(url)
+  await app.background.idle()
+
+  t.equal(accepted, 1)
+})
+
 t.test('A2: no warning where no route is older than the plugin', async (t) => {
   const { logger, lines } = memoryLogger('warn')
   const app = await createApp(t, {}, { logger })

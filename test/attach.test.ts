@@ -164,6 +164,8 @@ t.test('A1: reply.background.size counts what is accepted and not finished', asy
     sizes.push(reply.background.size)
     reply.background.addTasks([() => {}, () => {}])
     sizes.push(reply.background.size)
+    reply.background.addTasks(new BackgroundTasks([() => {}, () => {}]))
+    sizes.push(reply.background.size)
     reply.background.addTask(() => { sizes.push(reply.background.size) })
       .finished().then(() => { sizes.push(reply.background.size); done.open() })
     return 'ok'
@@ -173,7 +175,7 @@ t.test('A1: reply.background.size counts what is accepted and not finished', asy
   await fetch(url)
   await done
 
-  t.strictSame(sizes, [1, 3, 1, 0])
+  t.strictSame(sizes, [1, 3, 5, 1, 0])
 })
 
 t.test('A3: requests that overlap share nothing', async (t) => {

@@ -3,9 +3,10 @@ import t from 'tap'
 import type { Transport } from './property/clients'
 import { programs } from './property/arbitraries'
 import { run } from './property/driver'
+import { found } from './property/found'
 
 // Raised for a longer search; the other two replay what a failure prints.
-const { PROPERTY_RUNS = '200', PROPERTY_SEED, PROPERTY_PATH } = process.env
+const { PROPERTY_RUNS = '250', PROPERTY_SEED, PROPERTY_PATH } = process.env
 
 // How long one program may hang before it counts as failed, in milliseconds.
 const HANG = 60_000
@@ -21,6 +22,7 @@ for (const transport of ['http1', 'pipelined', 'http2'] satisfies Transport[]) {
       numRuns: Number(PROPERTY_RUNS),
       seed,
       path: PROPERTY_PATH,
+      examples: found.map((program) => [program]),
       timeout: HANG,
       async asyncReporter (details) {
         if (!details.failed) return

@@ -1,9 +1,11 @@
 import t from 'tap'
-import type background from '../lib/index'
+import background from '../lib/index'
 import { createApp, listen, memoryLogger } from './helpers/app'
 import { counts } from './helpers/counts'
 import { latch } from './helpers/latch'
 import { createStatusApp } from './helpers/status'
+
+const { BackgroundTasks } = background
 
 const OPTIONS: ReadonlyArray<readonly [when: background.When, onSuccess: string[], onError: string[]]> = [
   ['always', ['route', 'reply'], ['route', 'reply']],
@@ -60,7 +62,7 @@ t.test('T4: "when" decides on each task of a group', async (t) => {
   const app = await createApp(t, { when: () => results.shift()! })
   const ran: number[] = []
   app.get('/', async (_, reply) => {
-    reply.background.addTasks([() => { ran.push(1) }, () => { ran.push(2) }, () => { ran.push(3) }])
+    reply.background.addTasks(new BackgroundTasks([() => { ran.push(1) }, () => { ran.push(2) }, () => { ran.push(3) }]))
     return 'ok'
   })
   const { url } = await listen(app)
@@ -69,6 +71,7 @@ t.test('T4: "when" decides on each task of a group', async (t) => {
   await app.background.idle()
 
   t.strictSame(ran, [1, 3])
+  t.strictSame(app.background.stats(), counts({ accepted: 3, completed: 2, discarded: 1 }))
 })
 
 t.test('T4: "when" holds for a task that is added after the reply has settled', async (t) => {

@@ -12,11 +12,11 @@ app.register(background, { unknown: true }) // TS2769
 app.background.addTask(sendEmail, 'a@b.c') // TS2554
 app.background.addTask(sendEmail, 'a@b.c', 1) // TS2345
 app.background.addTask(sendEmail('a@b.c', 'hi')) // TS2769
-app.background.cancelAll() // TS2339
+app.background.runAll() // TS2339
 app.get('/', { background: new BackgroundTask(sendEmail, 'a@b.c', 1) }, async () => 'ok') // TS2345
 app.get('/', { background: sendEmail('a@b.c', 'hi') }, async () => 'ok') // TS2322
 app.post<{ Body: { email: string } }>('/', {
-  background: (request) => request.body.mail // TS2551
+  background: (request) => request.body.subject // TS2339
 }, async (request, reply) => {
   const size: string = reply.background.size // TS2322
   return size

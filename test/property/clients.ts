@@ -14,6 +14,11 @@ export interface Clients {
   isOver (index: number): boolean
   /** All leave. */
   end (): void
+  /**
+   * Node's HTTP/2 server never closes a session that is lost in the very turn in which it writes a reply (seen up to
+   * Node 24, without Fastify): its streams hang, and `server.close()` with them.
+   */
+  readonly losesSessions: boolean
 }
 
 export function createClients (transport: Transport, port: number): Clients {
@@ -28,6 +33,7 @@ function ignore (): void {}
 
 /** Each request has a connection to itself while it lasts; later ones use it again. */
 class KeepAliveClients implements Clients {
+  readonly losesSessions = false
   readonly #agent = new Agent({ keepAlive: true })
   readonly #port: number
   readonly #requests = new Map<number, ClientRequest>()
@@ -64,6 +70,7 @@ class KeepAliveClients implements Clients {
 
 /** All requests go out on one connection, without waiting for replies; a new one once it is gone. */
 class PipeliningClients implements Clients {
+  readonly losesSessions = false
   readonly #port: number
   readonly #sockets = new Map<number, Socket>()
   #socket: Socket | undefined
@@ -96,6 +103,7 @@ class PipeliningClients implements Clients {
 
 /** All requests share a session, and can be reset alone. */
 class Http2Clients implements Clients {
+  readonly losesSessions = true
   readonly #port: number
   readonly #streams = new Map<number, ClientHttp2Stream | undefined>()
   readonly #sessions: ClientHttp2Session[] = []

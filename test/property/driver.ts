@@ -23,6 +23,8 @@ interface Action {
   run (): void
   /** The server has seen it. */
   isSeen (): boolean
+  /** Nothing else may happen before that. */
+  readonly mustBeSeen?: boolean
 }
 
 /** Runs a program over one transport. Throws what it finds, with the story. */
@@ -70,7 +72,7 @@ class Driver {
     if (actions.length > 0) {
       const action = actions[pick % actions.length]
       this.#do(action)
-      if (turns > 0) await this.#see(action)
+      if (turns > 0 || action.mustBeSeen) await this.#see(action)
     }
     for (let i = 0; i < turns; i++) await this.#turn()
     // What is waiting at a gate can be told only once the promises of this moment have been kept.
@@ -141,7 +143,8 @@ class Driver {
     return {
       label: 'all clients leave',
       run: () => { this.#allLeft = true; this.#clients.end() },
-      isSeen: () => [...this.#arrived].every((index) => this.#gone.has(index))
+      isSeen: () => [...this.#arrived].every((index) => this.#gone.has(index)),
+      mustBeSeen: this.#clients.losesSessions
     }
   }
 
