@@ -18,7 +18,7 @@ export interface Root extends Linked {
 
 /** A reply's queue with unfinished runs that wait for the reply to settle. */
 export interface OpenReply extends Root {
-  /** Whether the handler may still decide on its status. */
+  /** Whether its handler is at work, or has just ended it: it will not be long. */
   readonly inHandler: boolean
   /** Settles it as it is. */
   settle (): void

@@ -26,10 +26,13 @@ export function dispatch (item: Startable): void {
 
 function takeTurn (): void {
   const end = performance.now() + TURN_MS
-  do {
-    ready.shift()!.start()
-  } while (ready.length > 0 && performance.now() < end)
-  // What a start made ready has found `scheduled` set, and waits for this.
-  scheduled = ready.length > 0
-  if (scheduled) setImmediate(takeTurn)
+  try {
+    do {
+      ready.shift()!.start()
+    } while (ready.length > 0 && performance.now() < end)
+  } finally {
+    // What a start made ready has found `scheduled` set, and waits for this.
+    scheduled = ready.length > 0
+    if (scheduled) setImmediate(takeTurn)
+  }
 }

@@ -1,7 +1,11 @@
+import type { FastifyInstance } from 'fastify'
 import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_INVALID_OPTION, FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
 import { plugin } from './plugin'
-import { BackgroundTask as Task, BackgroundTasks as Tasks } from './task'
-import type * as types from './types'
+import { BackgroundTask, BackgroundTasks } from './task'
+import type {
+  AppBackground, BackgroundOptions, BackgroundStats, BackgroundTasksOptions, OnFailure, ReplyBackground,
+  RouteBackground, TaskContext, TaskFunction, TaskRun, TaskState, When
+} from './types'
 
 // Node reads the names of a CommonJS module's exports off its text: these lines are what it finds for
 // `import { BackgroundTask } from 'fastify-background'`.
@@ -16,30 +20,27 @@ const errorCodes = {
   FST_ERR_BACKGROUND_CLOSED
 }
 
-/** The plugin: `await app.register(backgroundPlugin, options)`. */
-const backgroundPlugin = Object.assign(plugin, {
-  default: plugin,
-  fastifyBackground: plugin,
-  BackgroundTask: Task,
-  BackgroundTasks: Tasks,
+/** The plugin: `await app.register(fastifyBackground, options)`. */
+async function fastifyBackground (app: FastifyInstance, options: BackgroundOptions): Promise<void> {
+  await plugin(app, options)
+}
+
+// `plugin` brings the marks that fastify-plugin has set on it.
+Object.assign(fastifyBackground, plugin, {
+  default: fastifyBackground,
+  fastifyBackground,
+  BackgroundTask,
+  BackgroundTasks,
   errorCodes
 })
 
-namespace backgroundPlugin {
-  export type BackgroundTask<A extends unknown[] = never[]> = Task<A>
-  export type BackgroundTasks = Tasks
-  export type AppBackground = types.AppBackground
-  export type BackgroundOptions = types.BackgroundOptions
-  export type BackgroundStats = types.BackgroundStats
-  export type BackgroundTasksOptions = types.BackgroundTasksOptions
-  export type OnFailure = types.OnFailure
-  export type ReplyBackground = types.ReplyBackground
-  export type RouteBackground = types.RouteBackground
-  export type TaskContext = types.TaskContext
-  export type TaskFunction<A extends unknown[] = never[], R = unknown> = types.TaskFunction<A, R>
-  export type TaskRun<R = unknown> = types.TaskRun<R>
-  export type TaskState = types.TaskState
-  export type When = types.When
+// A function and a namespace of exports, not of aliases: only so can a consumer's own declarations name the types.
+declare namespace fastifyBackground {
+  export { fastifyBackground as default, fastifyBackground, BackgroundTask, BackgroundTasks, errorCodes }
+  export type {
+    AppBackground, BackgroundOptions, BackgroundStats, BackgroundTasksOptions, OnFailure, ReplyBackground,
+    RouteBackground, TaskContext, TaskFunction, TaskRun, TaskState, When
+  }
 }
 
-export = backgroundPlugin
+export = fastifyBackground

@@ -48,7 +48,8 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Start
   }
 
   get inHandler (): boolean {
-    return !this.#settling.known
+    // A reply that its handler has ended is as good as sent: its tasks are about to start.
+    return !this.#settling.known || this.#reply.raw.writableEnded
   }
 
   addTask (task: unknown, ...args: unknown[]): TaskRun<never> {

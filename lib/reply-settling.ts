@@ -14,6 +14,8 @@ export class ReplySettling {
   #watching = false
   #closed = false
   #settled = false
+  // Settled without a status: what comes later does not count.
+  #gaveUp = false
   #passed: boolean
   // At the very end of the onSend chain: what is set later is not sent.
   #status: number | undefined
@@ -39,6 +41,7 @@ export class ReplySettling {
 
   /** The status that was sent, or would have been; `undefined` where the handler never came to one. */
   get status (): number | undefined {
+    if (this.#gaveUp) return undefined
     return this.#status ?? (this.known ? this.#reply.raw.statusCode : undefined)
   }
 
@@ -72,6 +75,7 @@ export class ReplySettling {
   settle (): void {
     if (this.#settled) return
     this.#settled = true
+    this.#gaveUp = !this.known
     this.pause()
     this.#onSettled()
   }
@@ -91,7 +95,11 @@ export class ReplySettling {
 
   #watch (): void {
     const { raw, request } = this.#reply
-    if (!this.#watching) raw.on('close', () => this.close())
+    if (!this.#watching) {
+      raw.on('close', () => this.close())
+      // An HTTP/2 client that keeps its request open keeps the response from closing.
+      http2Stream(raw)?.on('finish', () => this.check())
+    }
     this.#watching = true
     if (!isPipelined(this.#reply)) return
     this.#socket = request.raw.socket

@@ -23,7 +23,7 @@ function compile (where: string, value: unknown): RouteEntry[] {
   if (value.length === 0) {
     throw new FST_ERR_BACKGROUND_INVALID_TASK(where, 'at least one task', 'an empty list')
   }
-  return value.map((item) => compileOne(where, item))
+  return Array.from(value, (item) => compileOne(where, item))
 }
 
 function compileOne (where: string, value: unknown): RouteEntry {

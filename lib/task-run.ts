@@ -171,6 +171,9 @@ export class Run implements TaskRun, Startable, Linked, Executable {
 
 /** The name that a task goes by. */
 export function nameOf (fn: Function): string {
-  // A function's name may have been redefined as anything.
-  return typeof fn.name === 'string' && fn.name !== '' ? fn.name : 'anonymous'
+  // A function's name may have been redefined as anything, as a getter that throws even.
+  try {
+    if (typeof fn.name === 'string' && fn.name !== '') return fn.name
+  } catch {}
+  return 'anonymous'
 }

@@ -59,7 +59,7 @@ export class BackgroundTasks {
 
   /** The tasks of the group, in order. */
   get tasks (): readonly BackgroundTask[] {
-    return this.#tasks
+    return [...this.#tasks]
   }
 
   /**
@@ -129,7 +129,8 @@ function notATask (where: string, value: unknown): Error {
 }
 
 function toList (where: string, value: unknown): readonly unknown[] {
-  if (Array.isArray(value)) return value
+  // A copy without holes: what is missing is to be refused, not passed over.
+  if (Array.isArray(value)) return Array.from(value)
   throw new FST_ERR_BACKGROUND_INVALID_TASK(where, 'a list of tasks', describe(value))
 }
 
