@@ -3,6 +3,9 @@ import Fastify from 'fastify'
 import background from '../lib/index'
 import { createApp, listen, memoryLogger } from './helpers/app'
 import { counts } from './helpers/counts'
+import { latch } from './helpers/latch'
+import { closed } from './helpers/reply'
+import { head, rawClient } from './helpers/tcp'
 
 const { BackgroundTask } = background
 
@@ -101,6 +104,31 @@ t.test('A2: in an older child, a reply takes tasks, and config.background is rea
   await fetch(`${url}/declared`)
   await app.background.idle()
   t.strictSame(ran, ['added', 'declared'])
+})
+
+t.test('T2: on a route older than the plugin, tasks run when the client leaves before the reply', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const entered = latch()
+  const ran: string[] = []
+  app.get('/', { config: { background: () => { ran.push('config') } } }, async (_, reply) => {
+    const left = closed(reply)
+    reply.background.addTask(() => { ran.push('reply') })
+    entered.open()
+    await left
+    return 'too late'
+  })
+  await app.register(background)
+  const { port } = await listen(app)
+
+  const client = await rawClient(port)
+  client.socket.write(head('GET', '/'))
+  await entered
+  client.leave()
+  await app.background.idle()
+
+  t.strictSame(ran, ['config', 'reply'])
+  t.strictSame(app.background.stats(), counts({ accepted: 2, completed: 2 }))
 })
 
 t.test('T4: on a route older than the plugin, too, the status that was sent decides', async (t) => {

@@ -6,7 +6,7 @@ import { run } from './property/driver'
 import { found } from './property/found'
 
 // Raised for a longer search; the other two replay what a failure prints.
-const { PROPERTY_RUNS = '250', PROPERTY_SEED, PROPERTY_PATH } = process.env
+const { PROPERTY_RUNS = '400', PROPERTY_SEED, PROPERTY_PATH } = process.env
 
 // How long one program may hang before it counts as failed, in milliseconds.
 const HANG = 60_000

@@ -1,4 +1,6 @@
 import t from 'tap'
+import { Readable } from 'node:stream'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type background from '../lib/index'
 import { abandon } from './helpers/abandon'
 import { createApp, listen } from './helpers/app'
@@ -154,6 +156,16 @@ t.test('T4: the outcome is known at the end of the onSend hooks, not at their st
   t.strictSame(ran, ['reply'])
 })
 
+t.test("T4: the outcome is known at the end of the route's own onSend hooks, too", async (t) => {
+  const { app, ran } = await abandon(t, {}, () => 'too late', () => ({
+    onSend: async (_request, reply) => { reply.code(500) }
+  }))
+  await app.background.idle()
+
+  t.strictSame(ran, ['reply'])
+  t.strictSame(app.background.stats(), counts({ accepted: 2, completed: 1, discarded: 1 }))
+})
+
 t.test('T4: a first task that an onSend hook adds after the client has left waits for the end of the hooks, too', async (t) => {
   const app = await createApp(t, { when: 'success' })
   const entered = latch()
@@ -185,6 +197,39 @@ t.test('T4: a first task that an onSend hook adds after the client has left wait
   await app.background.idle()
 
   t.strictSame(ran, [])
+})
+
+t.test('T4: an outcome that became known before there was a task is remembered', async (t) => {
+  const app = await createApp(t, { when: 'error' })
+  const entered = latch()
+  const added = latch()
+  const ran: string[] = []
+  app.setNotFoundHandler(answerTwice)
+  app.get('/', answerTwice)
+  const { port } = await listen(app)
+  // A stream to a client that has left: it goes through onSend, and no headers are ever sent.
+  function answerTwice (request: FastifyRequest, reply: FastifyReply): void {
+    closed(reply).then(async () => {
+      reply.code(500).send(Readable.from(['too late']))
+      await manyTurns()
+      t.equal(reply.raw.headersSent, false)
+      reply.background.addTask(() => { ran.push(request.url) })
+      if (request.url === '/nothing') added.open()
+    })
+    if (request.url === '/nothing') entered.open()
+  }
+
+  const first = await rawClient(port)
+  first.socket.write(head('GET', '/'))
+  const second = await rawClient(port)
+  second.socket.write(head('GET', '/nothing'))
+  await entered
+  first.leave()
+  second.leave()
+  await added
+  await app.background.idle()
+
+  t.strictSame(ran, ['/', '/nothing'])
 })
 
 t.test('T4: an outcome that is known before the client leaves needs no other', async (t) => {

@@ -1,7 +1,10 @@
 import t from 'tap'
 import { createApp, listen } from './helpers/app'
 import { counts } from './helpers/counts'
+import { latch } from './helpers/latch'
+import { closed } from './helpers/reply'
 import { createStatusApp } from './helpers/status'
+import { head, rawClient } from './helpers/tcp'
 
 for (const status of [200, 201, 204, 299, 301, 302, 304, 399]) {
   t.test(`T4: ${status} is a success: the tasks of the route run`, async (t) => {
@@ -100,6 +103,28 @@ t.test('T4: where no route matches, tasks of hooks and of the 404 handler run', 
   await app.background.idle()
 
   t.strictSame(ran, ['hook', 'hook', '404 handler'])
+})
+
+t.test('T2: tasks of a 404 handler run when the client leaves before the reply', async (t) => {
+  const app = await createApp(t)
+  const entered = latch()
+  const ran: string[] = []
+  app.setNotFoundHandler(async (_, reply) => {
+    const left = closed(reply)
+    reply.background.addTask(() => { ran.push('404 handler') })
+    entered.open()
+    await left
+    return reply.code(404).send('too late')
+  })
+  const { port } = await listen(app)
+
+  const client = await rawClient(port)
+  client.socket.write(head('GET', '/'))
+  await entered
+  client.leave()
+  await app.background.idle()
+
+  t.strictSame(ran, ['404 handler'])
 })
 
 t.test('T4: in a 404 handler, the status is the one that is sent', async (t) => {

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, RouteShorthandOptions } from 'fastify'
 import type background from '../../lib/index'
 import { createApp, listen } from './app'
 import { latch } from './latch'
@@ -19,19 +19,19 @@ export interface Abandoned {
 
 /**
  * An app with a request whose client has left while its handler was at work: with a task on the route and one on the
- * reply. `answer` is what the handler does next.
+ * reply. `answer` is what the handler does next; `prepare` sets up the app and may return more options of the route.
  */
 export async function abandon (
   t: Test, options: background.BackgroundOptions, answer: (reply: FastifyReply, released: Promise<void>) => unknown,
-  prepare: (app: FastifyInstance) => void = () => {}
+  prepare: (app: FastifyInstance) => RouteShorthandOptions | void = () => {}
 ): Promise<Abandoned> {
   const app = await createApp(t, options)
-  prepare(app)
+  const route = prepare(app)
   const entered = latch<background.TaskRun>()
   const left = latch()
   const released = latch()
   const ran: string[] = []
-  app.get('/', { background: () => { ran.push('route') } }, async (_, reply) => {
+  app.get('/', { ...route, background: () => { ran.push('route') } }, async (_, reply) => {
     closed(reply).then(left.open)
     entered.open(reply.background.addTask(() => { ran.push('reply') }))
     await left
