@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Readable } from 'node:stream'
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import type background from '../lib/index'
+import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
+import background from '../lib/index'
 import { abandon } from './helpers/abandon'
 import { createApp, listen } from './helpers/app'
 import { counts } from './helpers/counts'
@@ -112,6 +112,24 @@ t.test('T3: a task added after settleTimeout has settled the reply runs', async 
   t.strictSame(ran, ['reply', 'late'])
 })
 
+t.test('T4: a task added after settleTimeout has settled the reply finds an error, whatever the handler then answers', async (t) => {
+  const answered = latch()
+  let reply: FastifyReply | undefined
+  const { run, release } = await abandon(t, { settleTimeout: 0, when: 'error' }, async (own, released) => {
+    reply = own
+    await released
+    return own.code(200).send('too late')
+  }, (app) => { app.addHook('onSend', async () => { answered.open() }) })
+  await run.finished()
+  release()
+  await answered
+  await manyTurns()
+  const late = reply!.background.addTask(() => {})
+  await late.finished()
+
+  t.equal(late.state, 'completed')
+})
+
 t.test('T4: after the client has left, nothing starts before the outcome is known', async (t) => {
   const { app, ran, release } = await abandon(t, {}, async (reply, released) => {
     await released
@@ -199,37 +217,75 @@ t.test('T4: a first task that an onSend hook adds after the client has left wait
   t.strictSame(ran, [])
 })
 
-t.test('T4: an outcome that became known before there was a task is remembered', async (t) => {
-  const app = await createApp(t, { when: 'error' })
-  const entered = latch()
-  const added = latch()
-  const ran: string[] = []
-  app.setNotFoundHandler(answerTwice)
-  app.get('/', answerTwice)
-  const { port } = await listen(app)
-  // A stream to a client that has left: it goes through onSend, and no headers are ever sent.
-  function answerTwice (request: FastifyRequest, reply: FastifyReply): void {
-    closed(reply).then(async () => {
-      reply.code(500).send(Readable.from(['too late']))
-      await manyTurns()
-      t.equal(reply.raw.headersSent, false)
-      reply.background.addTask(() => { ran.push(request.url) })
-      if (request.url === '/nothing') added.open()
-    })
-    if (request.url === '/nothing') entered.open()
-  }
+for (const [where, path] of [['on a route', '/'], ['on a route older than the plugin', '/older'], ['in a 404 handler', '/nothing']] as const) {
+  t.test(`T4: an outcome that became known before there was a task is remembered, ${where}`, async (t) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    const entered = latch()
+    const added = latch()
+    const ran: string[] = []
+    // A stream to a client that has left goes through onSend, but no headers are ever sent.
+    function answerLate (request: FastifyRequest, reply: FastifyReply): void {
+      closed(reply).then(async () => {
+        reply.code(500).send(Readable.from(['too late']))
+        await manyTurns()
+        t.equal(reply.raw.headersSent, false)
+        reply.background.addTask(() => { ran.push(request.url) })
+        added.open()
+      })
+      entered.open()
+    }
+    if (path === '/older') app.get(path, answerLate)
+    await app.register(background, { when: 'error' })
+    app.get('/', answerLate)
+    app.setNotFoundHandler(answerLate)
+    const { port } = await listen(app)
 
-  const first = await rawClient(port)
-  first.socket.write(head('GET', '/'))
-  const second = await rawClient(port)
-  second.socket.write(head('GET', '/nothing'))
+    const client = await rawClient(port)
+    client.socket.write(head('GET', path))
+    await entered
+    client.leave()
+    await added
+    await app.background.idle()
+
+    t.strictSame(ran, [path])
+  })
+}
+
+t.test('T4: a reply that fails behind onSend is open again: a task that its error handler adds waits for the new status', async (t) => {
+  const added = latch()
+  const decide = latch()
+  const ran: string[] = []
+  const app = await createApp(t, { when: 'success' })
+  const entered = latch()
+  app.setErrorHandler(async (_error, _request, reply) => {
+    reply.background.addTask(() => { ran.push('error handler') })
+    added.open()
+    await decide
+    return reply.code(500).send('sorry')
+  })
+  app.get('/', async (_, reply) => {
+    const left = closed(reply)
+    entered.open()
+    await left
+    const response = new Response('once')
+    await response.text()
+    return response
+  })
+  const { port } = await listen(app)
+
+  const client = await rawClient(port)
+  client.socket.write(head('GET', '/'))
   await entered
-  first.leave()
-  second.leave()
+  client.leave()
   await added
+  await manyTurns()
+  t.strictSame(app.background.stats(), counts({ accepted: 1, queued: 1 }))
+  decide.open()
   await app.background.idle()
 
-  t.strictSame(ran, ['/', '/nothing'])
+  t.strictSame(ran, [])
+  t.strictSame(app.background.stats(), counts({ accepted: 1, discarded: 1 }))
 })
 
 t.test('T4: an outcome that is known before the client leaves needs no other', async (t) => {

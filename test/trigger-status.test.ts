@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { FastifyReply } from 'fastify'
 import { createApp, listen } from './helpers/app'
 import { counts } from './helpers/counts'
 import { latch } from './helpers/latch'
@@ -162,6 +163,24 @@ t.test('T4: an onSend hook that changes the status decides', async (t) => {
   await app.background.idle()
 
   t.strictSame(ran, ['good'])
+})
+
+t.test("T4: an onSend hook that another plugin's onRoute adds behind this one decides", async (t) => {
+  const app = await createApp(t)
+  const ran: string[] = []
+  app.addHook('onRoute', (route) => {
+    route.onSend = [route.onSend ?? [], async (_request: unknown, reply: FastifyReply) => { reply.code(500) }].flat()
+  })
+  app.get('/', { background: () => { ran.push('route') } }, async () => 'ok')
+  const { url } = await listen(app)
+
+  t.equal((await fetch(url)).status, 500)
+  await app.background.idle()
+  t.equal((await fetch(url, { method: 'HEAD' })).status, 500)
+  await app.background.idle()
+
+  t.strictSame(ran, [])
+  t.strictSame(app.background.stats(), counts({ accepted: 2, discarded: 2 }))
 })
 
 t.test('T4: an onSend hook behind the plugin that changes the status of a 404 decides', async (t) => {

@@ -23,8 +23,8 @@ interface Action {
   run (): void
   /** The server has seen it. */
   isSeen (): boolean
-  /** Nothing else may happen before that. */
-  readonly mustBeSeen?: boolean
+  /** Nothing may be under way when it is done, and nothing else may be done before it has been seen. */
+  readonly alone?: boolean
 }
 
 /** Runs a program over one transport. Throws what it finds, with the story. */
@@ -71,10 +71,10 @@ class Driver {
     const actions = this.#actions()
     if (actions.length > 0) {
       const action = actions[pick % actions.length]
-      this.#do(action)
-      if (turns > 0 || action.mustBeSeen) await this.#see(action)
+      await this.#do(action)
+      if (turns > 0) await this.#see(action)
     }
-    for (let i = 0; i < turns; i++) await this.#turn()
+    await this.#turns(turns)
     // What is waiting at a gate can be told only once the promises of this moment have been kept.
     if (turns === 0) await null
     this.#model.assert()
@@ -84,7 +84,7 @@ class Driver {
   async finish (): Promise<void> {
     await this.#exhaust(SOME_TURNS)
     const leaving = this.#leaving()
-    this.#do(leaving)
+    await this.#do(leaving)
     await this.#see(leaving)
     const turns = this.#model.program.settleTimeout === 1 ? MANY_MORE_TURNS : MANY_TURNS
     await this.#exhaust(turns, () => this.#model.unfinished === 0)
@@ -144,7 +144,7 @@ class Driver {
       label: 'all clients leave',
       run: () => { this.#allLeft = true; this.#clients.end() },
       isSeen: () => [...this.#arrived].every((index) => this.#gone.has(index)),
-      mustBeSeen: this.#clients.losesSessions
+      alone: this.#clients.losesSessions
     }
   }
 
@@ -161,16 +161,18 @@ class Driver {
     }
   }
 
-  #do (action: Action): void {
+  async #do (action: Action): Promise<void> {
+    if (action.alone) await this.#turns(SOME_TURNS)
     this.#model.note(`* ${action.label}`)
     action.run()
+    if (action.alone) await this.#see(action)
   }
 
   /** Does everything that is possible, until nothing more comes of it for so many turns. */
   async #exhaust (turns: number, isDone = (): boolean => false): Promise<void> {
     for (let idle = 0; idle < turns; idle++) {
       for (let [action] = this.#actions(); action !== undefined; [action] = this.#actions()) {
-        this.#do(action)
+        await this.#do(action)
         await this.#see(action)
         await this.#turn()
         idle = 0
@@ -227,6 +229,10 @@ class Driver {
       this.#model.assert()
       await turn()
     }
+  }
+
+  async #turns (count: number): Promise<void> {
+    for (let i = 0; i < count; i++) await this.#turn()
   }
 
   async #turn (): Promise<void> {

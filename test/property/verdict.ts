@@ -58,8 +58,10 @@ function judgeStateWithoutStart (model: Model, { label, entry }: RunRecord, run:
 /** All conditions of a reply must have been decided by one status, and by one that it may have had (T4). */
 function judgeConditions (model: Model, reply: ReplyRecord): void {
   const statuses: Status[] = [...reply.statuses]
-  // It was settled by its time-out, or by the end.
-  if (statuses.length === 0 || isAborted(model)) statuses.push('none')
+  // It was settled by its time-out, or by the end; where a handler gave up, Fastify may or may not have seen in time
+  // that the client had left.
+  const unsure = reply.plan.handler.reply.kind === 'give up' && reply.reply !== undefined && !reply.isFinished
+  if (statuses.length === 0 || unsure || isAborted(model)) statuses.push('none')
   const own = model.runs.filter(({ entry }) => entry.owner === reply)
   const fits = (status: Status): boolean => own.every((record) => conditionFits(model, record, status))
   if (statuses.some(fits)) return
