@@ -6,13 +6,13 @@ import { createEntry, createRun, type Entry } from './entry'
 import { isThenable } from './execute'
 import { Fifo } from './fifo'
 import { GroupRun, type GroupOwner } from './group-run'
-import { ReplySettling } from './reply-settling'
+import { ReplySettling, type SettlingOwner } from './reply-settling'
 import { BackgroundTask, BackgroundTasks, toTasks } from './task'
 import { Run } from './task-run'
 import type { ReplyBackground, TaskFunction, TaskRun, When } from './types'
 
 /** `reply.background`: the runs of one reply. They wait until it settles, then go one at a time, in order. */
-export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Startable {
+export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, SettlingOwner, Startable {
   previous: Linked | null = null
   next: Linked | null = null
   readonly #background: Background
@@ -36,7 +36,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Start
     this.#background = background
     this.#reply = reply
     this.unseenRoute = at.unseenRoute
-    this.#settling = new ReplySettling(reply, at.passed, background.options.settleTimeout, () => this.#onSettled())
+    this.#settling = new ReplySettling(reply, at.passed, background.options.settleTimeout, this)
   }
 
   get size (): number {
@@ -95,11 +95,21 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Start
     this.#settling.settle()
   }
 
+  settled (): void {
+    this.#bind()
+    this.#settled = true
+    unlink(this)
+    this.#background.live.add(this)
+    this.#advance()
+    this.#background.onProgress?.()
+  }
+
   /** Its turn: starts the first that waits. */
   start (): void {
     if (!this.#decided) {
-      this.#decided = true
+      // A task that a condition adds meanwhile is visited as well, and once.
       this.#entries.filter((entry) => this.#admits(entry))
+      this.#decided = true
     }
     // Only now: a condition may add a task, which is not to be dispatched beside this turn (R1).
     this.#dispatched = false
@@ -137,16 +147,6 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Start
     if (!this.#decided || this.#admits(entry)) this.#entries.push(entry)
     if (this.#settled) this.#advance()
     else this.#settling.check()
-  }
-
-  #onSettled (): void {
-    this.#bind()
-    this.#settled = true
-    if (this.#size === 0) return
-    unlink(this)
-    this.#background.live.add(this)
-    this.#advance()
-    this.#background.onProgress?.()
   }
 
   #bind (): void {

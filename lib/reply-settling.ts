@@ -2,6 +2,14 @@ import type { Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { FastifyReply } from 'fastify'
 
+/** Whose tasks wait for the reply. */
+export interface SettlingOwner {
+  /** The reply may be over: calls `check` of the settling, if a task still waits for it. */
+  check (): void
+  /** The reply is over, and its outcome known. Called once. */
+  settled (): void
+}
+
 /**
  * Finds the moment at which a reply is over and its outcome known. Fastify's `onResponse` does not tell: it is not
  * called when the client has left (https://github.com/fastify/fastify/issues/6208), it is called on a reset HTTP/2
@@ -10,7 +18,7 @@ import type { FastifyReply } from 'fastify'
 export class ReplySettling {
   readonly #reply: FastifyReply
   readonly #timeout: number
-  readonly #onSettled: () => void
+  readonly #owner: SettlingOwner
   #watching = false
   #closed = false
   #settled = false
@@ -27,10 +35,10 @@ export class ReplySettling {
    * @param passed Whether the reply has gone through `onSend` already.
    * @param timeout How long a reply that has ended may go without a status, in milliseconds.
    */
-  constructor (reply: FastifyReply, passed: boolean, timeout: number, onSettled: () => void) {
+  constructor (reply: FastifyReply, passed: boolean, timeout: number, owner: SettlingOwner) {
     this.#reply = reply
     this.#timeout = timeout
-    this.#onSettled = onSettled
+    this.#owner = owner
     this.#passed = passed
   }
 
@@ -77,7 +85,7 @@ export class ReplySettling {
     this.#settled = true
     this.#gaveUp = !this.known
     this.pause()
-    this.#onSettled()
+    this.#owner.settled()
   }
 
   /** Nobody waits for the reply any more: lets go of the timer and the socket, until the next `check`. */
@@ -90,7 +98,7 @@ export class ReplySettling {
   /** The connection has gone, or the response is finished. */
   close (): void {
     this.#closed = true
-    this.check()
+    this.#owner.check()
   }
 
   #watch (): void {
@@ -98,7 +106,7 @@ export class ReplySettling {
     if (!this.#watching) {
       raw.on('close', () => this.close())
       // An HTTP/2 client that keeps its request open keeps the response from closing.
-      http2Stream(raw)?.on('finish', () => this.check())
+      http2Stream(raw)?.on('finish', () => this.#owner.check())
     }
     this.#watching = true
     if (!isPipelined(this.#reply)) return

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { once } from 'node:events'
 import { connect } from 'node:http2'
+import type { FastifyReply } from 'fastify'
 import { BackgroundTask } from '../lib/index'
 import { dispatch } from '../lib/dispatcher'
 import { createApp, listen } from './helpers/app'
@@ -59,4 +60,38 @@ t.test('T2: an HTTP/2 client that keeps its request open does not hold the tasks
   await ran
   t.equal(headers[':status'], 200)
   t.equal(request.writableEnded, false)
+})
+
+t.test('T4: the condition of a task that a condition adds is read once', async (t) => {
+  let read = 0
+  const app = await createApp(t, {
+    when (_request, reply) {
+      if (read++ === 0) reply.background.addTask(() => {})
+      return true
+    }
+  })
+  app.get('/', { background: () => {} }, async () => 'x')
+  await app.inject('/')
+  await app.background.idle()
+  t.equal(read, 2)
+  t.equal(app.background.stats().completed, 2)
+})
+
+t.test('L4: a reply that is lost after shutdown has ended its tasks leaves no timer', async (t) => {
+  const app = await createApp(t, { closeTimeout: 0 })
+  const entered = latch<FastifyReply['raw']>()
+  app.get('/', (_request, reply) => {
+    reply.background.addTask(() => {})
+    entered.open(reply.raw)
+  })
+  const response = app.inject('/').catch((error) => error)
+  const raw = await entered
+  await app.close()
+  t.equal(app.background.stats().discarded, 1)
+  const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+  const before = timers()
+  raw.destroy()
+  await once(raw, 'close')
+  t.equal(timers(), before)
+  await response
 })
