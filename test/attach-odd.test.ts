@@ -1,7 +1,6 @@
 import t from 'tap'
 import { once } from 'node:events'
 import { connect } from 'node:http2'
-import type { FastifyReply } from 'fastify'
 import { BackgroundTask } from '../lib/index'
 import { dispatch } from '../lib/dispatcher'
 import { createApp, listen } from './helpers/app'
@@ -75,23 +74,4 @@ t.test('T4: the condition of a task that a condition adds is read once', async (
   await app.background.idle()
   t.equal(read, 2)
   t.equal(app.background.stats().completed, 2)
-})
-
-t.test('L4: a reply that is lost after shutdown has ended its tasks leaves no timer', async (t) => {
-  const app = await createApp(t, { closeTimeout: 0 })
-  const entered = latch<FastifyReply['raw']>()
-  app.get('/', (_request, reply) => {
-    reply.background.addTask(() => {})
-    entered.open(reply.raw)
-  })
-  const response = app.inject('/').catch((error) => error)
-  const raw = await entered
-  await app.close()
-  t.equal(app.background.stats().discarded, 1)
-  const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
-  const before = timers()
-  raw.destroy()
-  await once(raw, 'close')
-  t.equal(timers(), before)
-  await response
 })
