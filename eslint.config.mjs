@@ -1,4 +1,3 @@
-import { createNodeResolver, importX } from 'eslint-plugin-import-x'
 import neostandard from 'neostandard'
 
 // The core: below the plugin, it knows nothing of Fastify but types, and nothing of what connects it.
@@ -23,13 +22,7 @@ export default [
   },
   {
     files: ['lib/**/*.ts'],
-    plugins: { 'import-x': importX },
-    settings: {
-      'import-x/extensions': ['.ts'],
-      'import-x/parsers': { '@typescript-eslint/parser': ['.ts'] },
-      'import-x/resolver-next': [createNodeResolver({ extensions: ['.ts'] })]
-    },
     // index.ts merges a namespace of types with the plugin, the only shape that `export =` allows.
-    rules: { '@typescript-eslint/no-redeclare': 'off', 'import-x/no-cycle': 'error', complexity: ['error', 12] }
+    rules: { '@typescript-eslint/no-redeclare': 'off', complexity: ['error', 12] }
   }
 ]
