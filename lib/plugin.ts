@@ -114,7 +114,7 @@ function queueOf (reply: FastifyReply): ReplyQueue | undefined {
 }
 
 function configOf (reply: FastifyReply): RouteConfig {
-  return reply.request.routeOptions.config ?? {}
+  return reply.request.routeOptions.config
 }
 
 function isSeen (reply: FastifyReply): boolean {

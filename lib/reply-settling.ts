@@ -47,10 +47,9 @@ export class ReplySettling {
     return this.#passed || this.#reply.raw.headersSent || this.#reply.sent
   }
 
-  /** The status that was sent, or would have been; `undefined` where the handler never came to one. */
+  /** Once settled: the status that was sent, or would have been; `undefined` where the handler never came to one. */
   get status (): number | undefined {
-    if (this.#gaveUp) return undefined
-    return this.#status ?? (this.known ? this.#reply.raw.statusCode : undefined)
+    return this.#gaveUp ? undefined : this.#status ?? this.#reply.raw.statusCode
   }
 
   /**
@@ -79,9 +78,8 @@ export class ReplySettling {
     else this.#timer ??= setTimeout(() => this.settle(), this.#timeout)
   }
 
-  /** Settles the reply as it is. */
+  /** Settles a reply that is not settled yet, as it is. */
   settle (): void {
-    if (this.#settled) return
     this.#settled = true
     this.#gaveUp = !this.known
     this.pause()
@@ -154,6 +152,5 @@ function unwatchSocket (socket: Socket, settling: ReplySettling): void {
 function statusOfResponse (payload: unknown): number | undefined {
   if (payload === null || typeof payload !== 'object') return undefined
   if (Object.prototype.toString.call(payload) !== '[object Response]') return undefined
-  const { status } = payload as { status: unknown }
-  return typeof status === 'number' ? status : undefined
+  return (payload as { status?: number }).status
 }
