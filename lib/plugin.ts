@@ -54,7 +54,7 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
     // after callNotFound() the reply has another route's config.
     function passWithRouteTasks (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
       const queue = queueOf(reply) ?? openQueue(reply, tasks)
-      queue.pass(payload)
+      queue.pass(payload, true)
       done()
     }
   }
@@ -67,14 +67,13 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
   // Runs before the hooks of a route. Where no `onRoute` could put `pass` behind them, in a 404 and on older routes,
   // this is the end of the chain as far as it can be seen.
   function passUnseenRoute (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
-    const queue = queueOf(reply)
-    if (queue === undefined ? request.is404 || (older && !isSeen(reply)) : queue.unseenRoute) pass(request, reply, payload, done)
-    else done()
+    if (request.is404 || (older && configOf(reply)[kRouteTasks] === undefined)) markPassed(reply, payload, false)
+    done()
   }
 
   // The route's tasks are accepted at the first look at the queue, so that they are first in it (A1).
   function openQueue (reply: FastifyReply, tasks = routeTasksOf(reply)): ReplyQueue {
-    const queue = new ReplyQueue(background, reply, { passed: slotOf(reply) === true, unseenRoute: !isSeen(reply) })
+    const queue = new ReplyQueue(background, reply, slotOf(reply) === true)
     setSlot(reply, queue)
     if (tasks.length > 0) queue.addRouteTasks(tasks)
     return queue
@@ -82,10 +81,14 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
 }
 
 function pass (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
+  markPassed(reply, payload, true)
+  done()
+}
+
+function markPassed (reply: FastifyReply, payload: unknown, last: boolean): void {
   const queue = queueOf(reply)
   if (queue === undefined) setSlot(reply, true)
-  else queue.pass(payload)
-  done()
+  else queue.pass(payload, last)
 }
 
 function reopen (_request: FastifyRequest, reply: FastifyReply, _error: Error, done: Done): void {
@@ -115,10 +118,6 @@ function queueOf (reply: FastifyReply): ReplyQueue | undefined {
 
 function configOf (reply: FastifyReply): RouteConfig {
   return reply.request.routeOptions.config
-}
-
-function isSeen (reply: FastifyReply): boolean {
-  return configOf(reply)[kRouteTasks] !== undefined
 }
 
 function routeTasksOf (reply: FastifyReply): readonly RouteEntry[] {

@@ -28,15 +28,11 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   #decided = false
   #dispatched = false
 
-  /** Whether the plugin could not put a hook at the end of the route's `onSend` chain. */
-  readonly unseenRoute: boolean
-
-  /** @param at `passed`: whether the reply has gone through `onSend` already. */
-  constructor (background: Background, reply: FastifyReply, at: { passed: boolean, unseenRoute: boolean }) {
+  /** @param passed Whether the reply has gone through `onSend` already. */
+  constructor (background: Background, reply: FastifyReply, passed: boolean) {
     this.#background = background
     this.#reply = reply
-    this.unseenRoute = at.unseenRoute
-    this.#settling = new ReplySettling(reply, at.passed, background.options.settleTimeout, this)
+    this.#settling = new ReplySettling(reply, passed, background.options.settleTimeout, this)
   }
 
   get size (): number {
@@ -73,10 +69,14 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
     this.#acceptAll(own, this.#background.options.when ?? 'success', true)
   }
 
-  /** The reply goes through the end of its `onSend` chain, or as near to it as the plugin can be. */
-  pass (payload: unknown): void {
+  /**
+   * The reply goes through the end of its `onSend` chain, or as near to it as the plugin can be.
+   *
+   * @param last Whether no other hook comes behind, so that the status is final.
+   */
+  pass (payload: unknown, last: boolean): void {
     this.#bind()
-    this.#settling.pass(payload, !this.unseenRoute)
+    this.#settling.pass(payload, last)
     this.check()
     this.#background.onProgress?.()
   }
