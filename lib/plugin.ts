@@ -45,7 +45,11 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
   function prepareRoute (route: RouteOptions): void {
     const tasks = compileRouteTasks(`Route ${String(route.method)} ${route.url}`, route.background, route.config?.background)
     route.config = Object.assign({}, route.config, { [kRouteTasks]: tasks })
-    if (tasks.length > 0) route.onRequest = [route.onRequest ?? [], acceptRouteTasks].flat()
+    if (tasks.length > 0) {
+      route.onRequest = [route.onRequest ?? [], acceptRouteTasks].flat()
+      // Where an earlier hook has hijacked the reply, neither onRequest nor onSend comes by.
+      route.onResponse = [route.onResponse ?? [], acceptRouteTasks].flat()
+    }
     // Behind every other onSend hook, where the status is final: other plugins' onRoute may add some behind this one.
     // Fastify takes the hooks off the route when all plugins have loaded.
     queueMicrotask(() => { route.onSend = [route.onSend ?? [], tasks.length > 0 ? passWithRouteTasks : pass].flat() })

@@ -22,10 +22,8 @@ export class ReplySettling {
   #watching = false
   #closed = false
   #settled = false
-  // Settled without a status: what comes later does not count.
-  #gaveUp = false
   #passed: boolean
-  // At the very end of the onSend chain: what is set later is not sent.
+  // From the very end of the onSend chain, where what is set later is not sent; at the latest, from the settling.
   #status: number | undefined
   #timer: NodeJS.Timeout | undefined
   // Set while the reply waits behind another on its connection.
@@ -49,7 +47,7 @@ export class ReplySettling {
 
   /** Once settled: the status that was sent, or would have been; `undefined` where the handler never came to one. */
   get status (): number | undefined {
-    return this.#gaveUp ? undefined : this.#status ?? this.#reply.raw.statusCode
+    return this.#status
   }
 
   /**
@@ -60,7 +58,9 @@ export class ReplySettling {
   pass (payload: unknown, last: boolean): void {
     if (this.#settled) return
     this.#passed = true
-    this.#status = last ? statusOfResponse(payload) ?? this.#reply.raw.statusCode : undefined
+    this.#status = statusOfResponse(payload)
+    // The head of a stream is sent with its first chunk.
+    if (last && !isStream(payload)) this.#status ??= this.#reply.raw.statusCode
   }
 
   /** A hook or a stream has failed before anything was sent: the reply gets another status. */
@@ -81,7 +81,7 @@ export class ReplySettling {
   /** Settles a reply that is not settled yet, as it is. */
   settle (): void {
     this.#settled = true
-    this.#gaveUp = !this.known
+    if (this.known) this.#status ??= this.#reply.raw.statusCode
     this.pause()
     this.#owner.settled()
   }
@@ -146,6 +146,13 @@ function watchSocket (socket: Socket, settling: ReplySettling): void {
 
 function unwatchSocket (socket: Socket, settling: ReplySettling): void {
   pipelined.get(socket)?.delete(settling)
+}
+
+/** As Fastify tells streams, of Node and of the web. */
+function isStream (payload: unknown): boolean {
+  if (payload === null || typeof payload !== 'object') return false
+  const { pipe, getReader } = payload as { pipe?: unknown, getReader?: unknown }
+  return typeof pipe === 'function' || typeof getReader === 'function'
 }
 
 /** A web `Response` brings its own status, which Fastify applies after the hooks. */

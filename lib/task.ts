@@ -109,8 +109,8 @@ export function assertTaskFunction (where: string, value: unknown): asserts valu
 function isPlainFunction (fn: Function): boolean {
   if (types.isGeneratorFunction(fn)) return false
   // Read-only is the prototype of a class (ECMA-262, ClassDefinitionEvaluation), and that of a frozen function.
-  const readOnly = Object.getOwnPropertyDescriptor(fn, 'prototype')?.writable === false
-  return !readOnly || !Function.prototype.toString.call(fn).startsWith('class')
+  if (Object.getOwnPropertyDescriptor(fn, 'prototype')?.writable !== false) return true
+  return Object.isFrozen(fn) && !Function.prototype.toString.call(fn).startsWith('class')
 }
 
 function notATask (where: string, value: unknown): Error {
