@@ -1,12 +1,16 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { Chain, unlink, type Linked } from './chain'
-import { dispatch } from './dispatcher'
-import { createEntry, createRun, type Entry } from './entry'
-import { FST_ERR_BACKGROUND_CLOSED } from './errors'
+import type { Defined } from './definition'
+import { createEntries, createRun, type Entry } from './entry'
+import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_QUEUE_FULL } from './errors'
+import { publishQueued } from './events'
 import type { GroupOwner, GroupRun } from './group-run'
+import { Lane } from './lane'
 import { Ledger } from './ledger'
 import type { ResolvedOptions } from './options'
-import { toTasks } from './task'
+import { resolvePolicy, type ResolvedPolicy } from './policy'
+import { Slots } from './slots'
+import { nameOf, toTasks } from './task'
 import type { Run, RunHome } from './task-run'
 import type { AppBackground, BackgroundStats, TaskRun } from './types'
 
@@ -29,17 +33,22 @@ export class Background implements AppBackground, RunHome, GroupOwner {
   readonly log: FastifyBaseLogger
   readonly options: ResolvedOptions
   readonly ledger = new Ledger()
+  readonly slots: Slots
   /** Where runs wait for a reply. */
   readonly open = new Chain<OpenReply>()
   /** Where runs are at work, or wait for those before them. */
   readonly live = new Chain<Root>()
   /** Set while shutdown waits: called whenever it may have less to wait for. */
-  onProgress: (() => void) | undefined
+  onChange: (() => void) | undefined
+  readonly #lane: Lane
+  readonly #policies = new WeakMap<Defined, ResolvedPolicy>()
   #closed = false
 
   constructor (log: FastifyBaseLogger, options: ResolvedOptions) {
     this.log = log
     this.options = options
+    this.slots = new Slots(options.concurrency)
+    this.#lane = new Lane(this.slots)
   }
 
   get onTaskError (): ResolvedOptions['onTaskError'] {
@@ -49,14 +58,14 @@ export class Background implements AppBackground, RunHome, GroupOwner {
   addTask (task: unknown, ...args: unknown[]): TaskRun<never> {
     const run = createRun(this, this, task, args, 'always')
     this.#start(run)
+    publishQueued(this, run)
     return run as TaskRun as TaskRun<never>
   }
 
   addTasks (tasks: unknown): TaskRun[] {
-    const runs: Run[] = []
-    for (const task of toTasks('addTasks()', tasks)) {
-      this.#start(createEntry(this, this, task, 'always', runs))
-    }
+    const { entries, runs } = createEntries(this, this, toTasks('addTasks()', tasks), 'always')
+    for (const entry of entries) this.#start(entry)
+    for (const run of runs) publishQueued(this, run)
     return runs
   }
 
@@ -72,8 +81,17 @@ export class Background implements AppBackground, RunHome, GroupOwner {
     return this.ledger.get(id)
   }
 
-  assertOpen (task: string): void {
-    if (this.#closed) throw new FST_ERR_BACKGROUND_CLOSED(task)
+  admit (runs: number, first: Function): void {
+    if (this.#closed) throw new FST_ERR_BACKGROUND_CLOSED(nameOf(first), 'refused')
+    const { maxPending } = this.options
+    if (this.ledger.unfinished + runs > maxPending) throw new FST_ERR_BACKGROUND_QUEUE_FULL(nameOf(first), maxPending)
+  }
+
+  policyOf (defined: Defined | undefined): ResolvedPolicy {
+    if (defined === undefined) return this.options.policy
+    let policy = this.#policies.get(defined)
+    if (policy === undefined) this.#policies.set(defined, policy = resolvePolicy(defined.options, this.options.policy))
+    return policy
   }
 
   /** From here on nothing is accepted. */
@@ -83,16 +101,16 @@ export class Background implements AppBackground, RunHome, GroupOwner {
 
   ended (run: Run): void {
     unlink(run)
-    this.onProgress?.()
+    this.onChange?.()
   }
 
   groupEnded (group: GroupRun): void {
     unlink(group)
-    this.onProgress?.()
+    this.onChange?.()
   }
 
   #start (entry: Entry): void {
     this.live.add(entry)
-    dispatch(entry)
+    this.#lane.push(entry)
   }
 }

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { Fifo } from './fifo'
 
-/** Something that waits for its turn: a run, a group, or a reply's queue with a run to start. */
+/** Something that waits for its turn: a run, a group, a lane, or a reply's queue with a run to start. */
 export interface Startable {
   /** Must not throw. */
   start (): void

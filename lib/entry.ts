@@ -12,26 +12,32 @@ export function createRun (
 ): Run {
   if (typeof task === 'function') {
     assertTaskFunction('addTask()', task)
+    home.admit(1, task)
     return new Run(home, owner, task, args, when)
   }
   const { fn, args: own } = toTask('addTask()', task, args)
+  home.admit(1, fn)
   return new Run(home, owner, fn, own, when)
 }
 
-/** Makes a run of a task, or runs of a group, and appends them to `runs`; `unbound`: see `Run`. */
-export function createEntry (
-  home: RunHome, owner: GroupOwner, task: BackgroundTask | BackgroundTasks, when: When, runs: Run[], unbound = false
-): Entry {
-  if (!(task instanceof BackgroundTasks)) {
-    const run = new Run(home, owner, task.fn, task.args, when, unbound)
+/** Makes runs of tasks and groups: of all, or of none if there is no room for all; `unbound`: see `Run`. */
+export function createEntries (
+  home: RunHome, owner: GroupOwner, tasks: ReadonlyArray<BackgroundTask | BackgroundTasks>, when: When, unbound = false
+): { entries: Entry[], runs: Run[] } {
+  const all = tasks.flatMap((task) => task instanceof BackgroundTasks ? task.tasks : task)
+  if (all.length > 0) home.admit(all.length, all[0].fn)
+  const runs: Run[] = []
+  const entries = tasks.map((task) => {
+    if (!(task instanceof BackgroundTasks)) return create(task, owner)
+    const group = new GroupRun(home.slots, owner, task.concurrency, task.onFailure)
+    for (const each of task.tasks) group.add(create(each, group))
+    return group
+  })
+  return { entries, runs }
+
+  function create (task: BackgroundTask, of: GroupOwner | GroupRun): Run {
+    const run = new Run(home, of, task.fn as TaskFunction<never[]>, task.args, when, unbound)
     runs.push(run)
     return run
   }
-  const group = new GroupRun(owner, task.concurrency, task.onFailure)
-  for (const { fn, args } of task.tasks) {
-    const run = new Run(home, group, fn as TaskFunction<never[]>, args, when, unbound)
-    runs.push(run)
-    group.add(run)
-  }
-  return group
 }

@@ -17,9 +17,32 @@ export const FST_ERR_BACKGROUND_INVALID_OPTION: FastifyErrorConstructor<{
   'FST_ERR_BACKGROUND_INVALID_OPTION', 'Option "%s": expected %s, got %s', 500
 )
 
-/** A task added after the plugin has closed: a 503 where it reaches the client. */
+/**
+ * More tasks than `maxPending` are unfinished: thrown by `addTask` and `addTasks`, and by the hook that accepts a
+ * route's tasks. Where it reaches the client it is a 503 with `Retry-After`.
+ */
+export const FST_ERR_BACKGROUND_QUEUE_FULL: FastifyErrorConstructor<{
+  code: 'FST_ERR_BACKGROUND_QUEUE_FULL', statusCode: 503
+}, [task: string, maxPending: number]> = createError(
+  'FST_ERR_BACKGROUND_QUEUE_FULL', 'Background task "%s" refused: maxPending is %d', 503
+)
+
+// Fastify sends the `headers` of an error. Seconds, as @fastify/under-pressure has by default.
+Object.assign(FST_ERR_BACKGROUND_QUEUE_FULL.prototype, { headers: Object.freeze({ 'retry-after': '10' }) })
+
+/**
+ * The application is closing or has closed: thrown by `addTask` and `addTasks` after the plugin has closed, a 503 where
+ * it reaches the client; the reason of a run's signal where `closeTimeout` ended the run.
+ */
 export const FST_ERR_BACKGROUND_CLOSED: FastifyErrorConstructor<{
   code: 'FST_ERR_BACKGROUND_CLOSED', statusCode: 503
-}, [task: string]> = createError(
-  'FST_ERR_BACKGROUND_CLOSED', 'Background task "%s" refused: the application has closed', 503
+}, [task: string, what: string]> = createError(
+  'FST_ERR_BACKGROUND_CLOSED', 'Background task "%s" %s: the application has closed', 503
+)
+
+/** An attempt took longer than its task's `timeout`: what the attempt failed with, and the reason of its signal. */
+export const FST_ERR_BACKGROUND_TASK_TIMEOUT: FastifyErrorConstructor<{
+  code: 'FST_ERR_BACKGROUND_TASK_TIMEOUT', statusCode: 500
+}, [task: string, timeout: number]> = createError(
+  'FST_ERR_BACKGROUND_TASK_TIMEOUT', 'Background task "%s" timed out after %d ms', 500
 )

@@ -25,7 +25,7 @@ export class Fifo<T> {
   }
 
   /** Keeps the items that `keep` is true for, in their order. */
-  filter (keep: (item: T) => boolean): void {
+  retain (keep: (item: T) => boolean): void {
     let kept = this.#head
     for (let i = this.#head; i < this.#items.length; i++) {
       const item = this.#items[i]
@@ -45,4 +45,12 @@ export class Fifo<T> {
     this.#items = items
     this.#head = 0
   }
+}
+
+/** Takes out the first that has not been ended while it waited, and those before it. */
+export function nextOf<T extends { readonly isOver: boolean }> (waiting: Fifo<T>): T | undefined {
+  let first
+  do first = waiting.shift()
+  while (first?.isOver === true)
+  return first
 }

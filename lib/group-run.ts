@@ -1,7 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Linked } from './chain'
-import { dispatch, type Startable } from './dispatcher'
-import { Fifo } from './fifo'
+import type { Startable } from './dispatcher'
+import { Fifo, nextOf } from './fifo'
+import type { Slots } from './slots'
 import type { Run, RunOwner } from './task-run'
 import type { OnFailure } from './types'
 
@@ -15,13 +16,18 @@ export interface GroupOwner extends RunOwner {
 export class GroupRun implements RunOwner, Startable, Linked {
   previous: Linked | null = null
   next: Linked | null = null
+  readonly #slots: Slots
   readonly #owner: GroupOwner
   readonly #concurrency: number
   readonly #onFailure: OnFailure
   readonly #waiting = new Fifo<Run>()
   readonly #started = new Set<Run>()
+  // With the dispatcher, or in line for a slot: at one place at a time.
+  #inLine = false
+  #over = false
 
-  constructor (owner: GroupOwner, concurrency: number, onFailure: OnFailure) {
+  constructor (slots: Slots, owner: GroupOwner, concurrency: number, onFailure: OnFailure) {
+    this.#slots = slots
     this.#owner = owner
     this.#concurrency = concurrency
     this.#onFailure = onFailure
@@ -29,6 +35,10 @@ export class GroupRun implements RunOwner, Startable, Linked {
 
   get log (): FastifyBaseLogger {
     return this.#owner.log
+  }
+
+  get isOver (): boolean {
+    return this.#over
   }
 
   /** How many runs wait. */
@@ -41,36 +51,44 @@ export class GroupRun implements RunOwner, Startable, Linked {
   }
 
   /** Keeps the waiting runs that `keep` is true for: it has ended the others. @returns whether any is left. */
-  filter (keep: (run: Run) => boolean): boolean {
-    this.#waiting.filter(keep)
+  retain (keep: (run: Run) => boolean): boolean {
+    this.#waiting.retain(keep)
     return this.#waiting.length > 0
   }
 
+  /** Its turn, with a slot: starts one run, and asks for another turn if more may start. */
   start (): void {
-    while (this.#started.size < this.#concurrency && this.#waiting.length > 0) {
-      const run = this.#waiting.shift()!
+    this.#inLine = false
+    const run = nextOf(this.#waiting)
+    if (run === undefined) this.#slots.release()
+    else {
       this.#started.add(run)
-      dispatch(run)
+      run.start()
     }
-    if (this.#started.size === 0) this.#owner.groupEnded(this)
+    this.#advance()
   }
 
   ended (run: Run): void {
     this.#owner.ended(run)
     // One that never had its turn leaves the order of the others as it is.
     if (!this.#started.delete(run)) return
-    if (run.state === 'failed' && this.#onFailure === 'stop') this.#stop()
-    this.start()
+    if (run.state === 'failed' && this.#onFailure === 'stop') for (const each of this.#waiting.drain()) each.discard()
+    this.#advance()
   }
 
   abort (): void {
     for (const run of [...this.#waiting.drain(), ...this.#started]) run.abort()
   }
 
-  #stop (): void {
-    // Some may be with the dispatcher, but have not had their turn.
-    const dispatched = [...this.#started].filter((run) => run.state === 'queued')
-    for (const run of dispatched) this.#started.delete(run)
-    for (const run of [...dispatched, ...this.#waiting.drain()]) run.discard()
+  #advance (): void {
+    if (this.#inLine || this.#over) return
+    if (this.#waiting.length > 0) {
+      if (this.#started.size >= this.#concurrency) return
+      this.#inLine = true
+      this.#slots.request(this)
+    } else if (this.#started.size === 0) {
+      this.#over = true
+      this.#owner.groupEnded(this)
+    }
   }
 }

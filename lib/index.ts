@@ -1,10 +1,17 @@
 import type { FastifyInstance } from 'fastify'
-import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_INVALID_OPTION, FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
+import { defineTask } from './definition'
+import {
+  FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_INVALID_OPTION, FST_ERR_BACKGROUND_INVALID_TASK,
+  FST_ERR_BACKGROUND_QUEUE_FULL, FST_ERR_BACKGROUND_TASK_TIMEOUT
+} from './errors'
 import { plugin } from './plugin'
+import { RetryAfterError, UnrecoverableError } from './retry-errors'
+import type { RouteBackground, RouteTask, RouteTaskFunction } from './route-types'
 import { BackgroundTask, BackgroundTasks } from './task'
 import type {
-  AppBackground, BackgroundOptions, BackgroundStats, BackgroundTasksOptions, OnFailure, ReplyBackground,
-  RouteBackground, TaskContext, TaskFunction, TaskRun, TaskState, When
+  AppBackground, AttemptEvent, BackgroundOptions, BackgroundStats, BackgroundTasksOptions, Backoff, CancelledEvent,
+  OnFailure, ProgressEvent, ReplyBackground, RetryingEvent, TaskContext, TaskDefinition, TaskEvent, TaskFunction,
+  TaskOptions, TaskPolicy, TaskProgress, TaskRun, TaskState, When
 } from './types'
 
 // Node reads the names of a CommonJS module's exports off its text: these lines are what it finds for
@@ -12,12 +19,17 @@ import type {
 module.exports.fastifyBackground = undefined
 module.exports.BackgroundTask = undefined
 module.exports.BackgroundTasks = undefined
+module.exports.defineTask = undefined
+module.exports.UnrecoverableError = undefined
+module.exports.RetryAfterError = undefined
 module.exports.errorCodes = undefined
 
 const errorCodes = {
   FST_ERR_BACKGROUND_INVALID_TASK,
   FST_ERR_BACKGROUND_INVALID_OPTION,
-  FST_ERR_BACKGROUND_CLOSED
+  FST_ERR_BACKGROUND_QUEUE_FULL,
+  FST_ERR_BACKGROUND_CLOSED,
+  FST_ERR_BACKGROUND_TASK_TIMEOUT
 }
 
 /** The plugin: `await app.register(fastifyBackground, options)`. */
@@ -31,15 +43,22 @@ Object.assign(fastifyBackground, plugin, {
   fastifyBackground,
   BackgroundTask,
   BackgroundTasks,
+  defineTask,
+  UnrecoverableError,
+  RetryAfterError,
   errorCodes
 })
 
 // A function and a namespace of exports, not of aliases: only so can a consumer's own declarations name the types.
 declare namespace fastifyBackground {
-  export { fastifyBackground as default, fastifyBackground, BackgroundTask, BackgroundTasks, errorCodes }
+  export {
+    fastifyBackground as default, fastifyBackground, BackgroundTask, BackgroundTasks, defineTask, UnrecoverableError,
+    RetryAfterError, errorCodes
+  }
   export type {
-    AppBackground, BackgroundOptions, BackgroundStats, BackgroundTasksOptions, OnFailure, ReplyBackground,
-    RouteBackground, TaskContext, TaskFunction, TaskRun, TaskState, When
+    AppBackground, AttemptEvent, BackgroundOptions, BackgroundStats, BackgroundTasksOptions, Backoff, CancelledEvent,
+    OnFailure, ProgressEvent, ReplyBackground, RetryingEvent, RouteBackground, RouteTask, RouteTaskFunction, TaskContext,
+    TaskDefinition, TaskEvent, TaskFunction, TaskOptions, TaskPolicy, TaskProgress, TaskRun, TaskState, When
   }
 }
 

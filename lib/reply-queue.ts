@@ -2,13 +2,14 @@ import type { FastifyBaseLogger, FastifyReply } from 'fastify'
 import type { Background, OpenReply } from './background'
 import { unlink, type Linked } from './chain'
 import { dispatch, type Startable } from './dispatcher'
-import { createEntry, createRun, type Entry } from './entry'
-import { isThenable } from './execute'
-import { Fifo } from './fifo'
+import { createEntries, createRun, type Entry } from './entry'
+import { publishQueued } from './events'
+import { Fifo, nextOf } from './fifo'
 import { GroupRun, type GroupOwner } from './group-run'
 import { ReplySettling, type SettlingOwner } from './reply-settling'
 import { BackgroundTask, BackgroundTasks, toTasks } from './task'
-import { Run } from './task-run'
+import type { Run } from './task-run'
+import { isThenable } from './thenable'
 import type { ReplyBackground, TaskFunction, TaskRun, When } from './types'
 
 /** `reply.background`: the runs of one reply. They wait until it settles, then go one at a time, in order. */
@@ -26,7 +27,8 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   #settled = false
   // Conditions have been read: what is added from here on is decided at once.
   #decided = false
-  #dispatched = false
+  // With the dispatcher, or in line for a slot.
+  #inLine = false
 
   /** @param passed Whether the reply has gone through `onSend` already. */
   constructor (background: Background, reply: FastifyReply, passed: boolean) {
@@ -49,15 +51,14 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   }
 
   addTask (task: unknown, ...args: unknown[]): TaskRun<never> {
-    const when = this.#background.options.when ?? 'always'
-    const run = createRun(this.#background, this, task, args, when)
+    const run = createRun(this.#background, this, task, args, 'always')
     this.#accept(run, 1)
+    publishQueued(this.#background, run)
     return run as TaskRun as TaskRun<never>
   }
 
   addTasks (tasks: unknown): TaskRun[] {
-    const when = this.#background.options.when ?? 'always'
-    return this.#acceptAll(toTasks('addTasks()', tasks), when)
+    return this.#acceptAll(toTasks('addTasks()', tasks), 'always')
   }
 
   /** Accepts the tasks that were declared on the route. */
@@ -66,7 +67,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
     const own = tasks.map((task) => typeof task === 'function'
       ? new BackgroundTask(task, request as never, this.#reply as never)
       : task)
-    this.#acceptAll(own, this.#background.options.when ?? 'success', true)
+    this.#acceptAll(own, 'success', true)
   }
 
   /**
@@ -78,7 +79,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
     this.#bind()
     this.#settling.pass(payload, last)
     this.check()
-    this.#background.onProgress?.()
+    this.#background.onChange?.()
   }
 
   /** The reply has failed on its way through `onSend` or behind it, and goes through it again. */
@@ -101,26 +102,32 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
     unlink(this)
     this.#background.live.add(this)
     this.#advance()
-    this.#background.onProgress?.()
+    this.#background.onChange?.()
   }
 
-  /** Its turn: starts the first that waits. */
+  /** Its turn. The first is for the conditions, and needs no slot; in each further one an entry starts, with a slot. */
   start (): void {
     if (!this.#decided) {
       // A task that a condition adds meanwhile is visited as well, and once.
-      this.#entries.filter((entry) => this.#admits(entry))
+      this.#entries.retain((entry) => this.#admits(entry))
       this.#decided = true
+      this.#inLine = false
+      if (this.#entries.length === 0) return
+      if (!this.#background.slots.take()) {
+        this.#advance()
+        return
+      }
     }
-    // Only now: a condition may add a task, which is not to be dispatched beside this turn (R1).
-    this.#dispatched = false
-    this.#current = this.#entries.shift() ?? null
-    this.#current?.start()
+    this.#inLine = false
+    this.#current = nextOf(this.#entries) ?? null
+    if (this.#current === null) this.#background.slots.release()
+    else this.#current.start()
   }
 
   ended (run: Run): void {
     if (--this.#size === 0) this.#rest()
     if (run === this.#current) this.#next()
-    this.#background.onProgress?.()
+    this.#background.onChange?.()
   }
 
   groupEnded (): void {
@@ -133,10 +140,10 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   }
 
   #acceptAll (tasks: Array<BackgroundTask | BackgroundTasks>, when: When, unbound = false): Run[] {
-    const runs: Run[] = []
-    const entries = tasks.map((task) => createEntry(this.#background, this, task, when, runs, unbound))
+    const { entries, runs } = createEntries(this.#background, this, tasks, when, unbound)
     if (unbound) this.#unbound = runs
     for (const entry of entries) this.#accept(entry, entry instanceof GroupRun ? entry.size : 1)
+    for (const run of runs) publishQueued(this.#background, run)
     return runs
   }
 
@@ -160,9 +167,10 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   }
 
   #advance (): void {
-    if (this.#dispatched || this.#current !== null || this.#entries.length === 0) return
-    this.#dispatched = true
-    dispatch(this)
+    if (this.#inLine || this.#current !== null || this.#entries.length === 0) return
+    this.#inLine = true
+    if (this.#decided) this.#background.slots.request(this)
+    else dispatch(this)
   }
 
   /** No unfinished run is left: nothing of the reply is kept for later. */
@@ -172,10 +180,11 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   }
 
   #admits (entry: Entry): boolean {
-    return entry instanceof GroupRun ? entry.filter((run) => this.#admitsRun(run)) : this.#admitsRun(entry)
+    return entry instanceof GroupRun ? entry.retain((run) => this.#admitsRun(run)) : this.#admitsRun(entry)
   }
 
   #admitsRun (run: Run): boolean {
+    if (run.isOver) return false
     try {
       if (this.#holds(run)) return true
       run.discard()

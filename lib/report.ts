@@ -1,10 +1,10 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { isThenable } from './execute'
+import { isThenable } from './thenable'
 import type { BackgroundOptions, TaskRun } from './types'
 
 /** Says that a run failed: one line in the log, then `onTaskError`. Neither can do harm (R3). */
 export function reportFailure (run: TaskRun, log: FastifyBaseLogger, onTaskError: BackgroundOptions['onTaskError']): void {
-  logFailure(run, log)
+  say(log, 'error', run.error, { task: run.name, taskId: run.id }, 'background task failed')
   releaseStack(run.error)
   if (onTaskError === undefined) return
   try {
@@ -15,21 +15,34 @@ export function reportFailure (run: TaskRun, log: FastifyBaseLogger, onTaskError
   }
 }
 
+/** Says that an attempt failed that is not the last. */
+export function reportRetry (run: TaskRun, log: FastifyBaseLogger, delay: number): void {
+  const { name: task, id: taskId, attempt: number, error } = run
+  say(log, 'warn', error, { task, taskId, attempt: number }, `background task failed, to be tried again in ${delay} ms`)
+  releaseStack(error)
+}
+
+/** Says that a call ended a run. */
+export function reportCancel (run: TaskRun, log: FastifyBaseLogger): void {
+  attempt(() => log.info({ task: run.name, taskId: run.id }, 'background task cancelled'))
+  releaseStack(run.error)
+}
+
 /** Says that shutdown ended a run. */
-export function reportAbort (run: TaskRun, log: FastifyBaseLogger): void {
+export function reportShutdown (run: TaskRun, log: FastifyBaseLogger): void {
   attempt(() => log.warn({ task: run.name, taskId: run.id }, run.startedAt === undefined
     ? 'background task discarded: it had not started when closeTimeout was over'
     : 'background task cancelled: it was still running when closeTimeout was over'))
+  releaseStack(run.error)
 }
 
-function logFailure (run: TaskRun, log: FastifyBaseLogger): void {
-  const { name: task, id: taskId, error: err } = run
-  const unable = 'background task failed with an error that cannot be logged'
-  // A getter or a serializer may throw: the failure is said all the same.
+/** A getter or a serializer may throw: the failure is said all the same. */
+function say (log: FastifyBaseLogger, level: 'error' | 'warn', err: unknown, fields: object, message: string): void {
+  const unable = `${message}; its error cannot be logged`
   const lines = [
-    () => log.error({ err, task, taskId }, 'background task failed'),
-    () => log.error({ task, taskId }, `${unable}: ${String(err)}`),
-    () => log.error({ task, taskId }, unable)
+    () => log[level]({ err, ...fields }, message),
+    () => log[level](fields, `${unable}: ${String(err)}`),
+    () => log[level](fields, unable)
   ]
   lines.some(attempt)
 }

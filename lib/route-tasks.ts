@@ -1,7 +1,7 @@
-import { isThenable } from './execute'
 import { FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
-import { BackgroundTasks, isTask, toTask, type BackgroundTask } from './task'
-import { nameOf } from './task-run'
+import { define, definedBy, functionOf } from './definition'
+import { BackgroundTasks, isTask, nameOf, toTask, type BackgroundTask } from './task'
+import { isThenable } from './thenable'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { TaskContext, TaskFunction } from './types'
 
@@ -39,12 +39,15 @@ function compileOne (where: string, value: unknown): RouteEntry {
 
 /** A route's function may return tasks: they go to the end of the reply's queue. */
 function adoptingResult (fn: TaskFunction<never[]>): TaskFunction<never[]> {
-  const run = fn as TaskFunction<[FastifyRequest, FastifyReply]>
+  const defined = definedBy(fn)
+  const run = (defined === undefined ? fn : functionOf(defined)) as TaskFunction<[FastifyRequest, FastifyReply]>
   function routeTask (this: TaskContext, request: FastifyRequest, reply: FastifyReply): unknown {
     const result = run.call(this, request, reply)
     return isThenable(result) ? Promise.resolve(result).then((value) => adopt(value, reply)) : adopt(result, reply)
   }
-  return Object.defineProperty(routeTask, 'name', { value: nameOf(fn) }) as TaskFunction<never[]>
+  return (defined === undefined
+    ? Object.defineProperty(routeTask, 'name', { value: nameOf(fn) })
+    : define(routeTask, defined.options)) as TaskFunction<never[]>
 }
 
 function adopt (result: unknown, reply: FastifyReply): unknown {

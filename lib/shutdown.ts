@@ -85,9 +85,9 @@ export class Shutdown {
   async #progress (busy: () => boolean, delay: number): Promise<void> {
     const { promise, resolve } = withResolvers()
     const timer = setTimeout(resolve, delay)
-    this.#background.onProgress = () => { if (!busy()) resolve() }
+    this.#background.onChange = () => { if (!busy()) resolve() }
     await promise
-    this.#background.onProgress = undefined
+    this.#background.onChange = undefined
     clearTimeout(timer)
   }
 }

@@ -1,20 +1,33 @@
 import { AsyncResource } from 'node:async_hooks'
 import { randomUUID } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
+import { Attempt, type AttemptHost } from './attempt'
+import { retryDelay } from './backoff'
 import type { Linked } from './chain'
+import { definedBy, functionOf, type Defined } from './definition'
 import type { Startable } from './dispatcher'
-import { execute, type Executable } from './execute'
+import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_TASK_TIMEOUT } from './errors'
+import { publishCancelled, publishDiscarded, publishProgress, publishRetrying, traceAttempt } from './events'
 import type { Ledger } from './ledger'
-import { reportAbort, reportFailure } from './report'
-import { RunContext } from './task-context'
-import type { BackgroundOptions, TaskFunction, TaskRun, TaskState, When } from './types'
+import type { ResolvedPolicy } from './policy'
+import { reportCancel, reportFailure, reportRetry, reportShutdown } from './report'
+import type { Slots } from './slots'
+import { nameOf } from './task'
+import type { AppBackground, BackgroundOptions, TaskFunction, TaskProgress, TaskRun, TaskState, When } from './types'
 
 /** What a run needs of the application that it belongs to. */
-export interface RunHome {
+export interface RunHome extends AppBackground {
   readonly ledger: Ledger
+  readonly slots: Slots
   readonly onTaskError: BackgroundOptions['onTaskError']
-  /** Throws `FST_ERR_BACKGROUND_CLOSED` after the application has closed. */
-  assertOpen (task: string): void
+  /** The policy of a definition in this application; of a plain function, where there is none. */
+  policyOf (defined: Defined | undefined): ResolvedPolicy
+  /**
+   * Asks whether there is room for so many runs, the first of them of this function.
+   *
+   * @throws `FST_ERR_BACKGROUND_CLOSED` or `FST_ERR_BACKGROUND_QUEUE_FULL`.
+   */
+  admit (runs: number, first: Function): void
 }
 
 /** Who has a run in its order: a reply's queue, a group, or the application. */
@@ -24,15 +37,8 @@ export interface RunOwner {
   ended (run: Run): void
 }
 
-/** What a run lets go of at its end (R6). */
-interface Work {
-  readonly owner: RunOwner
-  readonly fn: TaskFunction<never[]>
-  readonly args: readonly unknown[]
-}
-
 /** One run and its states. */
-export class Run implements TaskRun, Startable, Linked, Executable {
+export class Run implements TaskRun, Startable, Linked, AttemptHost {
   previous: Linked | null = null
   next: Linked | null = null
   readonly name: string
@@ -40,27 +46,43 @@ export class Run implements TaskRun, Startable, Linked, Executable {
   /** On which replies it runs. */
   readonly when: When
   readonly #home: RunHome
-  #work: Work | null
+  readonly #policy: ResolvedPolicy
+  // What it lets go of at its end (R6); without an owner it is over.
+  #owner: RunOwner | null
+  #fn: TaskFunction<never[]> | null
+  #args: readonly unknown[] | null
   // The async context of the place that added it (R4). Its own: what one task enters, the next is not to see.
   #scope: AsyncResource | null = null
   #state: TaskState = 'queued'
+  #attempts = 0
+  // While it is active.
+  #attempt: Attempt | null = null
+  // Of the attempt's time-out, or of the wait for the next attempt.
+  #timer: NodeJS.Timeout | null = null
   #id: string | undefined
   #startedAt: number | undefined
   #finishedAt: number | undefined
+  #progress: TaskProgress | undefined
   #error: unknown
   #result: unknown
   #finished: Promise<TaskRun> | undefined
   #resolveFinished: ((run: TaskRun) => void) | undefined
 
-  /** @param unbound Whether it will be bound to an async context later. */
+  /**
+   * @param when On which replies it runs, if its policy does not say.
+   * @param unbound Whether it will be bound to an async context later.
+   */
   constructor (
     home: RunHome, owner: RunOwner, fn: TaskFunction<never[]>, args: readonly unknown[], when: When, unbound = false
   ) {
+    const defined = definedBy(fn)
     this.name = nameOf(fn)
-    home.assertOpen(this.name)
-    this.when = when
     this.#home = home
-    this.#work = { owner, fn, args }
+    this.#policy = home.policyOf(defined)
+    this.when = this.#policy.when ?? when
+    this.#owner = owner
+    this.#fn = defined === undefined ? fn : functionOf(defined)
+    this.#args = args
     if (!unbound) this.bind()
     home.ledger.accept()
   }
@@ -68,7 +90,7 @@ export class Run implements TaskRun, Startable, Linked, Executable {
   get id (): string {
     if (this.#id === undefined) {
       this.#id = randomUUID()
-      if (this.#work !== null) this.#home.ledger.remember(this.#id, this)
+      if (!this.isOver) this.#home.ledger.remember(this.#id, this)
     }
     return this.#id
   }
@@ -78,7 +100,11 @@ export class Run implements TaskRun, Startable, Linked, Executable {
   }
 
   get attempt (): number {
-    return this.#startedAt === undefined ? 0 : 1
+    return this.#attempts
+  }
+
+  get progress (): TaskProgress | undefined {
+    return this.#progress
   }
 
   get error (): unknown {
@@ -97,15 +123,29 @@ export class Run implements TaskRun, Startable, Linked, Executable {
     return this.#finishedAt
   }
 
+  /** Whether it is in a final state. */
+  get isOver (): boolean {
+    return this.#owner === null
+  }
+
   finished (): Promise<TaskRun> {
-    this.#finished ??= this.#work === null
+    this.#finished ??= this.isOver
       ? Promise.resolve(this)
       : new Promise((resolve) => { this.#resolveFinished = resolve })
     return this.#finished
   }
 
+  cancel (reason?: unknown): boolean {
+    if (this.#owner === null) return false
+    const { log } = this.#owner
+    // The platform's default, where there is no reason.
+    this.#giveUp('cancelled', AbortSignal.abort(reason).reason, () => reportCancel(this, log))
+    return true
+  }
+
   /** Gives the run the async context of this place. */
   bind (): void {
+    if (this.isOver) return
     this.#scope = new AsyncResource('BackgroundTask')
   }
 
@@ -114,28 +154,46 @@ export class Run implements TaskRun, Startable, Linked, Executable {
     return this.#scope!.runInAsyncScope(fn)
   }
 
+  /** Its turn, with a slot: starts the next attempt. */
   start (): void {
-    // Shutdown may have come between the dispatcher's taking it in and its turn.
-    if (this.#state !== 'queued') return
-    this.#home.ledger.start()
-    this.#state = 'active'
-    this.#startedAt = Date.now()
-    this.#scope!.runInAsyncScope(execute, undefined, this)
+    // It may have been ended while it stood in line.
+    if (this.#owner === null) {
+      this.#home.slots.release()
+      return
+    }
+    this.#move('active')
+    this.#attempts++
+    this.#startedAt ??= Date.now()
+    this.#progress = undefined
+    const attempt = this.#attempt = new Attempt(this, this.#owner.log, traceAttempt(this.#home, this))
+    this.#scope!.runInAsyncScope(Attempt.start, undefined, attempt, this.#fn!, this.#args!)
+    const { timeout } = this.#policy
+    if (timeout > 0 && attempt === this.#attempt) this.#timer = setTimeout(() => this.#timeOut(attempt), timeout)
   }
 
-  call (): unknown {
-    const { fn, args, owner } = this.#work!
-    return fn.apply(new RunContext(this, owner.log), args as never[])
+  progressed (attempt: Attempt, progress: TaskProgress): void {
+    if (attempt !== this.#attempt) return
+    this.#progress = progress
+    publishProgress(this.#home, this, progress)
   }
 
-  complete (result: unknown): void {
-    if (this.#work === null) return
+  completed (attempt: Attempt, result: unknown): void {
+    if (attempt !== this.#attempt) return
+    this.#error = undefined
     this.#result = result
     this.#end('completed').ended(this)
   }
 
+  failed (attempt: Attempt, error: unknown): void {
+    if (attempt !== this.#attempt) return
+    const delay = retryDelay(this.#policy, this.#attempts, error)
+    if (delay === undefined) this.fail(error)
+    else this.#retry(error, delay)
+  }
+
+  /** Its last attempt failed, or its condition threw. */
   fail (error: unknown): void {
-    if (this.#work === null) return
+    if (this.isOver) return
     this.#error = error
     const owner = this.#end('failed')
     reportFailure(this, owner.log, this.#home.onTaskError)
@@ -144,36 +202,72 @@ export class Run implements TaskRun, Startable, Linked, Executable {
 
   /** Its condition was not met, or its group stopped. */
   discard (): void {
-    this.#end('discarded').ended(this)
+    if (this.isOver) return
+    const owner = this.#end('discarded')
+    publishDiscarded(this.#home, this)
+    owner.ended(this)
   }
 
   /** Shutdown does not wait longer. A function that is still at work is let go; what becomes of it is ignored. */
   abort (): void {
-    const owner = this.#end(this.#state === 'active' ? 'cancelled' : 'discarded')
-    reportAbort(this, owner.log)
+    if (this.#owner === null) return
+    const { log } = this.#owner
+    const state = this.#startedAt === undefined ? 'discarded' : 'cancelled'
+    this.#giveUp(state, new FST_ERR_BACKGROUND_CLOSED(this.name, state), () => reportShutdown(this, log))
+  }
+
+  #giveUp (state: 'cancelled' | 'discarded', reason: unknown, report: () => void): void {
+    const attempt = this.#attempt
+    this.#error = reason
+    const owner = this.#end(state)
+    if (state === 'cancelled') publishCancelled(this.#home, this)
+    else publishDiscarded(this.#home, this)
+    report()
     owner.ended(this)
+    // The last: what listens to the signal is not ours.
+    if (attempt !== null) Attempt.abort(attempt, reason)
+  }
+
+  #timeOut (attempt: Attempt): void {
+    const error = new FST_ERR_BACKGROUND_TASK_TIMEOUT(this.name, this.#policy.timeout)
+    this.within(() => this.failed(attempt, error))
+    Attempt.abort(attempt, error)
+  }
+
+  #retry (error: unknown, delay: number): void {
+    const { log } = this.#owner!
+    this.#error = error
+    this.#leave('retrying')
+    this.#timer = setTimeout(() => this.#home.slots.request(this), delay)
+    publishRetrying(this.#home, this, delay)
+    reportRetry(this, log, delay)
   }
 
   #end (state: 'completed' | 'failed' | 'discarded' | 'cancelled'): RunOwner {
-    const { owner } = this.#work!
-    const { ledger } = this.#home
-    const from = this.#state as 'queued' | 'active'
-    this.#state = state
+    const owner = this.#owner!
     this.#finishedAt = Date.now()
-    this.#work = null
-    this.#scope = null
-    if (this.#id !== undefined) ledger.forget(this.#id)
-    ledger.finish(from, state)
+    this.#owner = this.#fn = this.#args = this.#scope = null
+    if (this.#id !== undefined) this.#home.ledger.forget(this.#id)
+    this.#leave(state)
     this.#resolveFinished?.(this)
     return owner
   }
-}
 
-/** The name that a task goes by. */
-export function nameOf (fn: Function): string {
-  // A function's name may have been redefined as anything, as a getter that throws even.
-  try {
-    if (typeof fn.name === 'string' && fn.name !== '') return fn.name
-  } catch {}
-  return 'anonymous'
+  #leave (state: TaskState): void {
+    const attempt = this.#attempt
+    this.#move(state)
+    this.#attempt = null
+    if (this.#timer !== null) {
+      clearTimeout(this.#timer)
+      this.#timer = null
+    }
+    if (attempt === null) return
+    this.#home.slots.release()
+    Attempt.end(attempt)
+  }
+
+  #move (state: TaskState): void {
+    this.#home.ledger.move(this.#state, state)
+    this.#state = state
+  }
 }

@@ -1,11 +1,17 @@
 import { types } from 'node:util'
+import { assertOptions, atLeastOne, type Checks } from './checks'
 import { describe } from './describe'
-import { FST_ERR_BACKGROUND_INVALID_OPTION, FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
+import { FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
 import type { BackgroundTasksOptions, OnFailure, TaskFunction } from './types'
 
 const DEFAULT_GROUP_CONCURRENCY = 1
 const DEFAULT_ON_FAILURE: OnFailure = 'continue'
 const ON_FAILURE: readonly unknown[] = ['continue', 'stop'] satisfies OnFailure[]
+
+const GROUP_CHECKS: Checks<BackgroundTasksOptions> = {
+  concurrency: atLeastOne,
+  onFailure: ["'continue' or 'stop'", (value) => ON_FAILURE.includes(value)]
+}
 
 /**
  * A function and the arguments that it will be called with, once the reply has left. It holds no state of a run: one
@@ -14,10 +20,8 @@ const ON_FAILURE: readonly unknown[] = ['continue', 'stop'] satisfies OnFailure[
  * After Starlette's `BackgroundTask`.
  */
 export class BackgroundTask<A extends unknown[] = never[]> {
-  /** The function that will be called. */
-  readonly fn: TaskFunction<A>
-  /** What it will be called with. */
-  readonly args: readonly unknown[]
+  readonly #fn: TaskFunction<A>
+  readonly #args: readonly unknown[]
 
   /**
    * @param fn Any function but a generator function. Its `this` is the task's context.
@@ -26,8 +30,18 @@ export class BackgroundTask<A extends unknown[] = never[]> {
    */
   constructor (fn: TaskFunction<A>, ...args: A) {
     assertTaskFunction('new BackgroundTask()', fn)
-    this.fn = fn
-    this.args = args
+    this.#fn = fn
+    this.#args = args
+  }
+
+  /** The function that will be called. */
+  get fn (): TaskFunction<A> {
+    return this.#fn
+  }
+
+  /** What it will be called with. */
+  get args (): readonly unknown[] {
+    return this.#args
   }
 }
 
@@ -40,10 +54,8 @@ export class BackgroundTask<A extends unknown[] = never[]> {
 export class BackgroundTasks {
   readonly #tasks: BackgroundTask[] = []
 
-  /** How many tasks of the group may be active at once. */
-  readonly concurrency: number
-  /** What a failed task means to those of the group that have not started. */
-  readonly onFailure: OnFailure
+  readonly #concurrency: number
+  readonly #onFailure: OnFailure
 
   /**
    * @param tasks Tasks, or functions that take no arguments.
@@ -51,10 +63,20 @@ export class BackgroundTasks {
    * @throws `FST_ERR_BACKGROUND_INVALID_OPTION` for a wrong or unknown option.
    */
   constructor (tasks: ReadonlyArray<BackgroundTask | TaskFunction<[]>> = [], options: BackgroundTasksOptions = {}) {
-    assertGroupOptions(options)
-    this.concurrency = options.concurrency ?? DEFAULT_GROUP_CONCURRENCY
-    this.onFailure = options.onFailure ?? DEFAULT_ON_FAILURE
+    assertOptions(options, GROUP_CHECKS)
+    this.#concurrency = options.concurrency ?? DEFAULT_GROUP_CONCURRENCY
+    this.#onFailure = options.onFailure ?? DEFAULT_ON_FAILURE
     for (const task of toList('new BackgroundTasks()', tasks)) this.#tasks.push(toTask('new BackgroundTasks()', task))
+  }
+
+  /** How many tasks of the group may be active at once. */
+  get concurrency (): number {
+    return this.#concurrency
+  }
+
+  /** What a failed task means to those of the group that have not started. */
+  get onFailure (): OnFailure {
+    return this.#onFailure
   }
 
   /** The tasks of the group, in order. */
@@ -134,21 +156,11 @@ function toList (where: string, value: unknown): readonly unknown[] {
   throw new FST_ERR_BACKGROUND_INVALID_TASK(where, 'a list of tasks', describe(value))
 }
 
-function assertGroupOptions (options: unknown): asserts options is BackgroundTasksOptions {
-  if (typeof options !== 'object' || options === null) {
-    throw new FST_ERR_BACKGROUND_INVALID_OPTION('options', 'an object', describe(options))
-  }
-  for (const [name, value] of Object.entries(options)) {
-    if (name === 'concurrency') {
-      if (value !== undefined && value !== Infinity && !(Number.isInteger(value) && value >= 1)) {
-        throw new FST_ERR_BACKGROUND_INVALID_OPTION(name, 'an integer of at least 1, or Infinity', describe(value))
-      }
-    } else if (name === 'onFailure') {
-      if (value !== undefined && !ON_FAILURE.includes(value)) {
-        throw new FST_ERR_BACKGROUND_INVALID_OPTION(name, "'continue' or 'stop'", describe(value))
-      }
-    } else {
-      throw new FST_ERR_BACKGROUND_INVALID_OPTION(name, "one of 'concurrency', 'onFailure'", 'an unknown name')
-    }
-  }
+/** The name that a task goes by. */
+export function nameOf (fn: Function): string {
+  // A function's name may have been redefined as anything, as a getter that throws even.
+  try {
+    if (typeof fn.name === 'string' && fn.name !== '') return fn.name
+  } catch {}
+  return 'anonymous'
 }

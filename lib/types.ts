@@ -1,8 +1,4 @@
-import type {
-  ContextConfigDefault, FastifyBaseLogger, FastifyReply, FastifyRequest, FastifySchema, FastifyTypeProvider,
-  FastifyTypeProviderDefault, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase, RawServerDefault,
-  RouteGenericInterface
-} from 'fastify'
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import type { BackgroundTask, BackgroundTasks } from './task'
 
 /** What a task function finds as `this`. */
@@ -11,37 +7,124 @@ export interface TaskContext {
   readonly id: string
   /** The task's name. */
   readonly name: string
+  /** The number of this attempt, from 1. */
+  readonly attempt: number
+  /**
+   * Aborted when this attempt is to go on no longer. Its reason is a `FST_ERR_BACKGROUND_TASK_TIMEOUT` after the task's
+   * `timeout`, a `FST_ERR_BACKGROUND_CLOSED` when shutdown waits no longer, and else what was given to `cancel`. The run
+   * does not wait for a function that ignores it.
+   */
+  readonly signal: AbortSignal
   /** A child of the request's logger, or of the application's outside a request, with `task` and `taskId`. */
   readonly log: FastifyBaseLogger
+  /**
+   * Says how far the task has come: a number from 0 to 1, alone or with a message. Each attempt begins without. Ignored
+   * once the attempt is over.
+   *
+   * @throws `FST_ERR_BACKGROUND_INVALID_OPTION` for anything else.
+   */
+  progress (value: number | TaskProgress): void
+}
+
+/** How far a task has come. */
+export interface TaskProgress {
+  /** From 0 to 1. */
+  readonly value: number
+  readonly message?: string | undefined
 }
 
 /** A function that can be a task: plain, async, or returning a thenable; called with the arguments given and no others. */
 export type TaskFunction<A extends unknown[] = never[], R = unknown> = (this: TaskContext, ...args: A) => R
 
+/** How long the waits between attempts are. */
+export interface Backoff {
+  /** The wait after the first attempt, in milliseconds: an integer from 0 to 2 147 483 647. @default 1_000 */
+  delay?: number
+  /** By what each further wait is longer than the one before: a number from 1 to 1 000. @default 2 */
+  factor?: number
+  /** No wait is longer, in milliseconds: an integer from 0 to 2 147 483 647. @default 60_000 */
+  max?: number
+  /**
+   * Whether a wait is a random share of its length ("full jitter"), so that tasks which failed together do not come
+   * back together (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+   * @default true
+   */
+  jitter?: boolean
+}
+
+/** How a task is run: on a definition, else on the plugin, else by default. */
+export interface TaskPolicy {
+  /**
+   * On which replies the task runs. Without meaning outside a request.
+   * @default 'success' for tasks declared on a route, 'always' for tasks added by a call
+   */
+  when?: When
+  /**
+   * How long an attempt may take, in milliseconds: an integer from 0 (no limit) to 2 147 483 647. An attempt that takes
+   * longer has failed with `FST_ERR_BACKGROUND_TASK_TIMEOUT`, even where its function goes on. A synchronous function
+   * cannot be interrupted.
+   * @default 0
+   */
+  timeout?: number
+  /** How many more attempts there are after a failed one: an integer from 0 to 1 000 000. @default 0 */
+  retries?: number
+  /** How long to wait between attempts. What is left out is as in the plugin's, else as by default. */
+  backoff?: Backoff
+}
+
+export interface TaskOptions extends TaskPolicy {
+  /** What the task goes by: a string that is not empty. @default the name of the function */
+  name?: string
+}
+
+/** What `defineTask` returns: still a function, and a task with a name and a policy. */
+export interface TaskDefinition<A extends unknown[] = never[], R = unknown> {
+  (...args: A): R
+  /** The task's name. */
+  readonly name: string
+  /** What the task was defined with. */
+  readonly options: Readonly<TaskOptions>
+}
+
 /**
- * Where a run stands: `queued → active → completed | failed`; `queued → discarded` (its condition was not met, its
- * group stopped, or shutdown came first); `queued → failed` (its `when` threw); `active → cancelled` (shutdown did not
- * wait longer for it).
+ * Where a run stands: `queued → active → completed | failed`; `active → retrying → active`; `queued → discarded` (its
+ * condition was not met, its group stopped, or shutdown came first); `queued → failed` (its `when` threw);
+ * `queued | active | retrying → cancelled` (by `cancel`, or, once it has started, by shutdown).
  */
-export type TaskState = 'queued' | 'active' | 'completed' | 'failed' | 'discarded' | 'cancelled'
+export type TaskState = 'queued' | 'active' | 'retrying' | 'completed' | 'failed' | 'discarded' | 'cancelled'
 
 /** One execution of a task. */
 export interface TaskRun<R = unknown> {
   /** A UUID, made when first read. */
   readonly id: string
-  /** The name of the task's function, or `anonymous`. */
+  /** The name of the task's definition or function, or `anonymous`. */
   readonly name: string
   readonly state: TaskState
   /** The number of the attempt, from 1; 0 before the first. */
   readonly attempt: number
-  /** What the task threw or rejected with, as it was; also `undefined` where the task has not failed. */
+  /** How far the attempt at work, or the last one, has come; `undefined` where its function has not said. */
+  readonly progress: TaskProgress | undefined
+  /**
+   * What the last attempt threw or rejected with, as it was, while the run is `retrying` and when it has `failed`; why
+   * it was `cancelled`, or `discarded` by shutdown; else `undefined`.
+   */
   readonly error: unknown
   /** What the task returned or resolved with; `undefined` where it has not completed. */
   readonly result: R | undefined
   /** When it was accepted, in milliseconds since the epoch; as the next two. */
   readonly queuedAt: number
+  /** When its first attempt started. */
   readonly startedAt: number | undefined
+  /** When it came to its final state. */
   readonly finishedAt: number | undefined
+  /**
+   * Ends the run as `cancelled`, whatever it is at: one that waits does not start, the signal of one at work is aborted,
+   * and what its function still does is ignored.
+   *
+   * @param reason The reason of the signal, and the run's `error`. @default a `DOMException` named `AbortError`
+   * @returns `false` where the run is in a final state already.
+   */
+  cancel (reason?: unknown): boolean
   /** Resolves with this run once it is in a final state, whatever that is. Never rejects; unread, it costs nothing. */
   finished (): Promise<TaskRun<R>>
 }
@@ -62,12 +145,20 @@ export interface BackgroundTasksOptions {
  */
 export type When = 'always' | 'success' | 'error' | ((request: FastifyRequest, reply: FastifyReply) => boolean)
 
-export interface BackgroundOptions {
+/** The plugin's options. Those of `TaskPolicy` are for tasks without one of their own, plain functions among them. */
+export interface BackgroundOptions extends TaskPolicy {
   /**
-   * On which replies tasks run. Without meaning outside a request.
-   * @default 'success' for tasks declared on a route, 'always' for tasks added by a call
+   * How many runs of the application may be active at once: an integer of at least 1, or `Infinity`. Replies with runs
+   * to start take turns.
+   * @default Infinity
    */
-  when?: When
+  concurrency?: number
+  /**
+   * How many runs may be accepted and unfinished: an integer of at least 1, or `Infinity`. Beyond it,
+   * `FST_ERR_BACKGROUND_QUEUE_FULL`.
+   * @default Infinity
+   */
+  maxPending?: number
   /**
    * How long `app.close()` waits for accepted runs, in milliseconds: an integer from 0 (abort at once) to 3 600 000,
    * and at most 800 times Fastify's `pluginTimeout`.
@@ -93,7 +184,7 @@ export interface BackgroundStats {
   accepted: number
   queued: number
   active: number
-  /** Always 0 for now: retries are not there yet. */
+  /** Those that wait for their next attempt. */
   retrying: number
   completed: number
   failed: number
@@ -109,6 +200,7 @@ export interface TaskAdder {
    * Adds one task.
    *
    * @throws {TypeError} `FST_ERR_BACKGROUND_INVALID_TASK` for what cannot be a task.
+   * @throws `FST_ERR_BACKGROUND_QUEUE_FULL` beyond `maxPending`.
    * @throws `FST_ERR_BACKGROUND_CLOSED` after the application has closed.
    */
   addTask<A extends unknown[], R> (fn: TaskFunction<A, R>, ...args: A): TaskRun<Awaited<R>>
@@ -138,50 +230,45 @@ export interface AppBackground extends TaskAdder {
   get (id: string): TaskRun | undefined
 }
 
+/** What is published on `fastify.background.task.queued` and `fastify.background.task.discarded`. */
+export interface TaskEvent {
+  /** The application that the run belongs to: channels are global to the process. */
+  readonly background: AppBackground
+  readonly run: TaskRun
+}
+
 /**
- * A function on a route: a task that is called with `(request, reply)` after the reply. Tasks that it returns, one, a
- * group or a list, are added to the reply's queue.
+ * What is published on `tracingChannel('fastify.background.task')`: the same object from the start of an attempt to its
+ * end, so that subscribers may tell events of one attempt by it.
  */
-export type RouteTaskFunction<Request = FastifyRequest, Reply = FastifyReply> =
-  (this: TaskContext, request: Request, reply: Reply) => unknown
+export interface AttemptEvent extends TaskEvent {
+  /** The number of the attempt, from 1. */
+  readonly attempt: number
+  /** How long the run had waited for its first attempt, in milliseconds. */
+  readonly queueTime: number
+  /** How long the attempt took, in milliseconds, with fractions. Set when it is over. */
+  duration?: number
+  /** Set on `error`, and from there on: what the attempt failed with. */
+  error?: unknown
+  /** Set when the attempt has completed. */
+  result?: unknown
+}
 
-/** What a route's `background` takes: a task, a group, a function of `(request, reply)`, or a list of these. */
-export type RouteBackground<Request = FastifyRequest, Reply = FastifyReply> =
-  RouteTask<Request, Reply> | ReadonlyArray<RouteTask<Request, Reply>>
+/** What is published on `fastify.background.task.retrying`. */
+export interface RetryingEvent extends TaskEvent {
+  /** What the attempt failed with. */
+  readonly error: unknown
+  /** How long the next attempt is waited for, in milliseconds. */
+  readonly delay: number
+}
 
-export type RouteTask<Request = FastifyRequest, Reply = FastifyReply> =
-  BackgroundTask | BackgroundTasks | RouteTaskFunction<Request, Reply>
+/** What is published on `fastify.background.task.progress`. */
+export interface ProgressEvent extends TaskEvent {
+  readonly progress: TaskProgress
+}
 
-declare module 'fastify' {
-  interface FastifyInstance {
-    /** Tasks outside a request, and the state of all. */
-    background: AppBackground
-  }
-
-  interface FastifyReply {
-    /** The background tasks of this reply. */
-    background: ReplyBackground
-  }
-
-  interface FastifyContextConfig {
-    /** As the route's `background`, for those who keep all of their own in `config`; `request` is not typed by the route. */
-    background?: RouteBackground
-  }
-
-  interface RouteShorthandOptions<
-    RawServer extends RawServerBase = RawServerDefault,
-    RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
-    RawReply extends RawReplyDefaultExpression<RawServer> = RawReplyDefaultExpression<RawServer>,
-    RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
-    ContextConfig = ContextConfigDefault,
-    SchemaCompiler extends FastifySchema = FastifySchema,
-    TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
-    Logger extends FastifyBaseLogger = FastifyBaseLogger
-  > {
-    /** Tasks that run after each successful reply of this route. */
-    background?: RouteBackground<
-      FastifyRequest<RouteGeneric, RawServer, RawRequest, NoInfer<SchemaCompiler>, TypeProvider, ContextConfig, Logger>,
-      FastifyReply<RouteGeneric, RawServer, RawRequest, RawReply, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider>
-    >
-  }
+/** What is published on `fastify.background.task.cancelled`. */
+export interface CancelledEvent extends TaskEvent {
+  /** What `cancel` was given, or why shutdown ended the run. */
+  readonly reason: unknown
 }

@@ -99,7 +99,7 @@ for (const [what, settle] of [
     go.open()
     await manyTurns()
 
-    t.match(run, { state: 'cancelled', result: undefined, error: undefined })
+    t.match(run, { state: 'cancelled', result: undefined, error: { code: 'FST_ERR_BACKGROUND_CLOSED' } })
     t.equal(run.finishedAt, finishedAt)
     t.strictSame(app.background.stats(), counts({ accepted: 1, cancelled: 1 }))
     t.strictSame([lines, errors, unhandled], [[], [], []])

@@ -1,0 +1,106 @@
+import { types } from 'node:util'
+import type { FastifyBaseLogger } from 'fastify'
+import { callInContext } from './context-storage'
+import { FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
+import type { AttemptTrace } from './events'
+import { toProgress } from './progress'
+import { isThenable } from './thenable'
+import type { TaskContext, TaskFunction, TaskProgress } from './types'
+
+/** Whose attempt it is. What comes from an attempt may come late, when it has been ended otherwise. */
+export interface AttemptHost {
+  readonly id: string
+  readonly name: string
+  readonly attempt: number
+  completed (attempt: Attempt, result: unknown): void
+  failed (attempt: Attempt, error: unknown): void
+  progressed (attempt: Attempt, progress: TaskProgress): void
+}
+
+/**
+ * One attempt of a run, and the `this` of the task's function in it. What is not for the function is static, so that
+ * the function does not find it there. It holds the logger alone, neither request nor reply (R6).
+ */
+export class Attempt implements TaskContext {
+  readonly attempt: number
+  readonly #host: AttemptHost
+  readonly #parentLog: FastifyBaseLogger
+  readonly #trace: AttemptTrace | null
+  #log: FastifyBaseLogger | undefined
+  // Made when the signal is first read.
+  #controller: AbortController | undefined
+  #aborted: { reason: unknown } | undefined
+
+  constructor (host: AttemptHost, log: FastifyBaseLogger, trace: AttemptTrace | null) {
+    this.attempt = host.attempt
+    this.#host = host
+    this.#parentLog = log
+    this.#trace = trace
+  }
+
+  /** Calls the task's function. Never throws (R3). */
+  static start (attempt: Attempt, fn: TaskFunction<never[]>, args: readonly unknown[]): void {
+    if (attempt.#trace === null) attempt.#call(fn, args)
+    else attempt.#trace.run(() => attempt.#call(fn, args))
+  }
+
+  /** The run has left the attempt: nothing that the function does from here on counts. */
+  static end (attempt: Attempt): void {
+    attempt.#trace?.end()
+  }
+
+  /** Tells the function that it need not go on. */
+  static abort (attempt: Attempt, reason: unknown): void {
+    attempt.#aborted = { reason }
+    attempt.#controller?.abort(reason)
+  }
+
+  get id (): string {
+    return this.#host.id
+  }
+
+  get name (): string {
+    return this.#host.name
+  }
+
+  get log (): FastifyBaseLogger {
+    this.#log ??= this.#parentLog.child({ task: this.name, taskId: this.id })
+    return this.#log
+  }
+
+  get signal (): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted.reason)
+    }
+    return this.#controller.signal
+  }
+
+  progress (value: number | TaskProgress): void {
+    this.#host.progressed(this, toProgress(value))
+  }
+
+  #call (fn: TaskFunction<never[]>, args: readonly unknown[]): void {
+    const host = this.#host
+    let result: unknown
+    try {
+      result = callInContext(this, fn, args as never[])
+      if (isThenable(result)) {
+        // Promise.resolve takes a foreign thenable at its word only once, and catches a `then` that throws.
+        Promise.resolve(result).then((value) => host.completed(this, value), (error) => host.failed(this, error))
+        return
+      }
+      if (types.isGeneratorObject(result)) throw neverRan(host.name)
+    } catch (error) {
+      host.failed(this, error)
+      return
+    }
+    host.completed(this, result)
+  }
+}
+
+// A generator function that was bound or wrapped is not known as one when it is added.
+function neverRan (task: string): Error {
+  return new FST_ERR_BACKGROUND_INVALID_TASK(`Background task "${task}"`, 'a function that does its work when called',
+    'a generator, of which nothing has run')
+}

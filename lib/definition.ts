@@ -1,0 +1,68 @@
+import { aName, assertOptions, type Checks } from './checks'
+import { callInContext } from './context-storage'
+import { FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
+import { assertBackoff, POLICY_CHECKS } from './policy'
+import { assertTaskFunction, nameOf } from './task'
+import { StandInContext } from './stand-in-context'
+import type { TaskDefinition, TaskFunction, TaskOptions } from './types'
+
+// Shared by all copies of the package in a process: a definition from a library with a copy of its own is still one.
+const kFunction = Symbol.for('fastify-background.function')
+
+const CHECKS: Checks<TaskOptions> = { name: aName, ...POLICY_CHECKS }
+
+type NamedOptions = Readonly<TaskOptions & { name: string }>
+
+/** A definition as the core sees it. */
+export interface Defined {
+  readonly options: NamedOptions
+  readonly [kFunction]: TaskFunction<never[]>
+}
+
+/**
+ * Gives a task function a name and a policy. The definition goes wherever a function goes: `addTask`, `BackgroundTask`,
+ * groups, a route's `background`. Called like the function that it was made of, it runs that function here and now,
+ * without policy, with a context that stands in for a run's: its `log` says nothing, its `signal` is never aborted.
+ *
+ * @param fn Any function but a generator function or a class. Its `this` is the task's context.
+ * @param options What is left out is as in the plugin's options.
+ * @throws {TypeError} `FST_ERR_BACKGROUND_INVALID_TASK` where `fn` is not such a function, or a definition already.
+ * @throws `FST_ERR_BACKGROUND_INVALID_OPTION` for a wrong or unknown option.
+ */
+export function defineTask<A extends unknown[], R> (
+  fn: TaskFunction<A, R>, options: TaskOptions = {}
+): TaskDefinition<A, R> {
+  assertTaskFunction('defineTask()', fn)
+  if (definedBy(fn) !== undefined) {
+    throw new FST_ERR_BACKGROUND_INVALID_TASK('defineTask()', 'a function', `the definition ${nameOf(fn)}`)
+  }
+  assertOptions(options, CHECKS)
+  assertBackoff(options)
+  const { name = nameOf(fn), when, timeout, retries, backoff } = options
+  return define<A, R>(fn, { name, when, timeout, retries, backoff: backoff && Object.freeze({ ...backoff }) })
+}
+
+/** Makes a definition, without a check. */
+export function define<A extends unknown[], R> (
+  fn: TaskFunction<A, R>, options: NamedOptions
+): TaskDefinition<A, R> {
+  const { name } = options
+  function definition (...args: A): R {
+    return callInContext(new StandInContext(name), fn, args)
+  }
+  return Object.defineProperties(definition, {
+    name: { value: name },
+    options: { value: Object.freeze(options) },
+    [kFunction]: { value: fn }
+  }) as unknown as TaskDefinition<A, R>
+}
+
+/** What a function was defined as, if it was. */
+export function definedBy (fn: Function): Defined | undefined {
+  const maybe = fn as unknown as Defined
+  return maybe[kFunction] === undefined ? undefined : maybe
+}
+
+export function functionOf (defined: Defined): TaskFunction<never[]> {
+  return defined[kFunction]
+}

@@ -1,0 +1,75 @@
+import { channel, tracingChannel } from 'node:diagnostics_channel'
+import { performance } from 'node:perf_hooks'
+import type {
+  AppBackground, AttemptEvent, CancelledEvent, ProgressEvent, RetryingEvent, TaskEvent, TaskProgress, TaskRun
+} from './types'
+
+// Nothing is made and nothing called for a channel that nobody subscribes to.
+const NAME = 'fastify.background.task'
+const attempts = tracingChannel<unknown, AttemptEvent>(NAME)
+const queued = channel(`${NAME}.queued`)
+const retrying = channel(`${NAME}.retrying`)
+const progressed = channel(`${NAME}.progress`)
+const cancelled = channel(`${NAME}.cancelled`)
+const discarded = channel(`${NAME}.discarded`)
+
+export function publishQueued (background: AppBackground, run: TaskRun): void {
+  if (queued.hasSubscribers) queued.publish({ background, run } satisfies TaskEvent)
+}
+
+export function publishRetrying (background: AppBackground, run: TaskRun, delay: number): void {
+  if (retrying.hasSubscribers) retrying.publish({ background, run, error: run.error, delay } satisfies RetryingEvent)
+}
+
+export function publishProgress (background: AppBackground, run: TaskRun, progress: TaskProgress): void {
+  if (progressed.hasSubscribers) progressed.publish({ background, run, progress } satisfies ProgressEvent)
+}
+
+export function publishCancelled (background: AppBackground, run: TaskRun): void {
+  if (cancelled.hasSubscribers) cancelled.publish({ background, run, reason: run.error } satisfies CancelledEvent)
+}
+
+export function publishDiscarded (background: AppBackground, run: TaskRun): void {
+  if (discarded.hasSubscribers) discarded.publish({ background, run } satisfies TaskEvent)
+}
+
+/** @returns `null` while nobody subscribes. */
+export function traceAttempt (background: AppBackground, run: TaskRun): AttemptTrace | null {
+  return attempts.hasSubscribers ? new AttemptTrace(background, run) : null
+}
+
+/**
+ * Publishes one attempt, as `TracingChannel.tracePromise` would: `start`, `end` when the function has returned, `error`
+ * where the attempt failed, and `asyncStart` and `asyncEnd` where it was over only after `end`.
+ */
+export class AttemptTrace {
+  readonly #event: AttemptEvent
+  readonly #began = performance.now()
+  #returned = false
+
+  constructor (background: AppBackground, run: TaskRun) {
+    this.#event = { background, run, attempt: run.attempt, queueTime: run.startedAt! - run.queuedAt }
+  }
+
+  /** Calls `attempt` with the stores that are bound to `start`. */
+  run (attempt: () => void): void {
+    attempts.start.runStores(this.#event, attempt)
+    this.#returned = true
+    attempts.end.publish(this.#event)
+  }
+
+  /** The run has left the attempt, whose outcome can be read off it. */
+  end (): void {
+    const event = this.#event
+    const { state, error, result } = event.run
+    event.duration = performance.now() - this.#began
+    if (state === 'completed') event.result = result
+    if (state === 'failed' || state === 'retrying') {
+      event.error = error
+      attempts.error.publish(event)
+    }
+    if (!this.#returned) return
+    attempts.asyncStart.publish(event)
+    attempts.asyncEnd.publish(event)
+  }
+}
