@@ -5,6 +5,7 @@ import { format } from 'node:util'
 import * as fastify from 'fastify'
 import type { FastifyInstance, FastifyServerOptions, HTTPMethods, RouteOptions } from 'fastify'
 import ts from 'typescript'
+import * as context from '../../lib/context'
 import background from '../../lib/index'
 import { ROOT, type Snippet } from './docs'
 
@@ -32,7 +33,9 @@ export async function run (snippet: Snippet, print: (line: string) => void = () 
       print(format(...values))
     }
   }
-  const modules: Record<string, unknown> = { fastify: watched(running), 'fastify-background': background }
+  const modules: Record<string, unknown> = {
+    fastify: watched(running), 'fastify-background': background, 'fastify-background/context': context
+  }
   const load = (name: string): unknown => modules[name] ?? requireFromRoot(name)
   const program = new AsyncFunction('exports', 'require', 'console', transpile(snippet))
   await (program({}, load, console) as Promise<void>)
@@ -59,7 +62,7 @@ export function typeErrors (snippets: Snippet[]): string[] {
   Object.assign(options, {
     module: ts.ModuleKind.NodeNext,
     moduleResolution: ts.ModuleResolutionKind.NodeNext,
-    paths: { 'fastify-background': [join(ROOT, 'lib/index.ts')] },
+    paths: { 'fastify-background': [join(ROOT, 'lib/index.ts')], 'fastify-background/*': [join(ROOT, 'lib/*.ts')] },
     noUnusedLocals: false,
     noUnusedParameters: false,
     skipLibCheck: true
