@@ -1,18 +1,23 @@
 // Starts the servers of the examples, sends them requests as a client would, and shows what happens when.
-// The examples themselves are register.ts and upload.ts. Run it: npm run example
+// The examples themselves are register.ts, upload.ts and policies.ts. Run it: npm run example
 import assert from 'node:assert'
 import { createHash } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
+import { post, registration } from './client'
+import { drawTasks } from './events'
 import { openMailbox, type Mail } from './mailbox'
+import { openPartner } from './partner'
+import { createPoliciesApp } from './policies'
 import { createRegisterApp } from './register'
 import { createTimeline, paint } from './timeline'
+import { tryPolicies } from './try-policies'
 import { createUploadApp } from './upload'
 import { WAYS } from './ways'
 
-// It takes about two seconds: what has not happened by then will not happen.
+// It takes about three seconds: what has not happened by then will not happen.
 const TIME_LIMIT_MS = 30_000
 
 // The largest file that is always at hand.
@@ -22,11 +27,12 @@ type Stage = Awaited<ReturnType<typeof openStage>>
 
 async function main (): Promise<void> {
   console.log(`\n   ${paint('bold', 'fastify-background: the reply goes first, the work follows')}`)
-  console.log(`   ${paint('dim', '┬ a task starts   │ it is at work   ┴ it is done')}`)
+  console.log(`   ${paint('dim', '┬ a task starts   │ it is at work   ┴ it is done   × it has failed')}`)
   const stage = await openStage()
   try {
     await tryWays(stage)
     const file = await tryUpload(stage)
+    await tryPolicies(stage)
     await tryShutdown(stage)
     await sumUp(stage, file)
   } finally {
@@ -41,27 +47,35 @@ async function openStage () {
     mails.push(mail)
     timeline.row('mailbox', `"${mail.subject}" to ${mail.to}`)
   })
+  const partner = await openPartner((call) => timeline.row('partner', call))
   const directory = await mkdtemp(join(tmpdir(), 'background-'))
   const logFile = join(directory, 'register.log')
   await writeFile(logFile, '')
   const register = await createRegisterApp({ smtp: mailbox, logFile, logger: timeline.logger })
   const upload = await createUploadApp({ directory, logger: timeline.logger })
+  const policies = await createPoliciesApp({ smtp: mailbox, partnerUrl: partner.url, logger: timeline.requestLogger })
+  drawTasks(policies.background, timeline)
 
   return {
     timeline,
     mails,
+    mailbox,
+    partner,
     directory,
     logFile,
     register,
     upload,
+    policies,
     registerUrl: await register.listen({ port: 0, host: '127.0.0.1' }),
     uploadUrl: await upload.listen({ port: 0, host: '127.0.0.1' }),
+    policiesUrl: await policies.listen({ port: 0, host: '127.0.0.1' }),
     async closeApps () {
-      await Promise.all([register.close(), upload.close()])
+      await Promise.all([register.close(), upload.close(), policies.close()])
     },
     async close () {
       await this.closeApps()
       await mailbox.close()
+      await partner.close()
       await rm(directory, { recursive: true })
     }
   }
@@ -110,27 +124,19 @@ async function tryShutdown (stage: Stage): Promise<void> {
 
 type Upload = Awaited<ReturnType<typeof tryUpload>>
 
-async function sumUp ({ timeline, mails, logFile, register, upload }: Stage, file: Upload): Promise<void> {
-  const stats = [register, upload].map((app) => app.background.stats())
-  const tasks = stats.reduce((sum, { accepted }) => sum + accepted, 0)
-  const completed = stats.reduce((sum, each) => sum + each.completed, 0)
-  assert(completed === tasks, `expected ${tasks} tasks to be completed, got ${completed}`)
+async function sumUp ({ timeline, mails, logFile, register, upload, policies }: Stage, file: Upload): Promise<void> {
+  const stats = [register, upload, policies].map((app) => app.background.stats())
+  const sum = (state: 'accepted' | 'completed' | 'failed' | 'cancelled'): number =>
+    stats.reduce((total, each) => total + each[state], 0)
+  const others = sum('accepted') - sum('completed')
+  assert(others === 2, `expected all tasks but 2 to be completed, got ${others} others`)
 
-  timeline.title('In sum', `${tasks} tasks, all completed`)
+  timeline.title('In sum', `${sum('accepted')} tasks: ${sum('completed')} completed, ` +
+    `${sum('failed')} failed, ${sum('cancelled')} cancelled`)
   const check = paint('green', '✓')
   console.log(`   ${check} ${mails.length} mails, ${await countLines(logFile)} lines in the log`)
   console.log(`   ${check} ${basename(FILE)}: ${megabytes(file.size)}, compressed ${megabytes(file.gzippedSize)}`)
   console.log(`   ${check} sha256 ${file.sha256}\n`)
-}
-
-async function post (status: number, url: string, init: RequestInit) {
-  const response = await fetch(url, { method: 'POST', ...init })
-  assert(response.status === status, `POST ${url}: expected ${status}, got ${response.status}`)
-  return await response.json() as { id: string }
-}
-
-function registration (email: string): RequestInit {
-  return { headers: { 'content-type': 'application/json' }, body: JSON.stringify({ email }) }
 }
 
 function sorted (addresses: string[]): string {

@@ -13,10 +13,16 @@ export interface Mail { to: string, subject: string }
 export interface Mailbox {
   host: string
   port: number
+  /** Refuses the next mails, as servers do that are busy or do not know the sender yet: not now, try again. */
+  refuseNext: (mails: number) => void
+  /** Takes no mail until the function that it returns is called. */
+  hold: () => () => void
   close: () => Promise<void>
 }
 
 export async function openMailbox (onMail: (mail: Mail) => void): Promise<Mailbox> {
+  let refusals = 0
+  let door = Promise.resolve()
   const server = new SMTPServer({
     disabledCommands: ['AUTH', 'STARTTLS'],
     disableReverseLookup: true,
@@ -25,6 +31,11 @@ export async function openMailbox (onMail: (mail: Mail) => void): Promise<Mailbo
 
       async function receive (): Promise<void> {
         const message = await text(stream)
+        if (refusals > 0) {
+          refusals--
+          throw Object.assign(new Error('Greylisted, try again later'), { responseCode: 451 })
+        }
+        await door
         await sleep(DELAY_MS)
         const to = session.envelope.rcptTo.map(({ address }) => address).join(', ')
         onMail({ to, subject: /^subject: (.*)$/im.exec(message)?.[1].trim() ?? '(none)' })
@@ -38,6 +49,12 @@ export async function openMailbox (onMail: (mail: Mail) => void): Promise<Mailbo
   return {
     host,
     port,
+    refuseNext: (mails) => { refusals = mails },
+    hold () {
+      let open!: () => void
+      door = new Promise((resolve) => { open = resolve })
+      return open
+    },
     close: () => new Promise((resolve) => { server.close(resolve) })
   }
 }

@@ -5,9 +5,13 @@ import type { FastifyServerOptions } from 'fastify'
 
 type Style = Parameters<typeof styleText>[0]
 
+// A task starts, is at work, has ended well or badly; or it waits, and has no lane.
+const STYLES = { '┬': 'green', '├': 'green', '┴': 'green', '×': 'red', '': 'yellow' } satisfies Record<string, Style>
+type Mark = keyof typeof STYLES
+
 const WIDTH = 80
-const TIME_WIDTH = 10
-const WHO_WIDTH = 10
+const TIME_WIDTH = 9
+const WHO_WIDTH = 11
 // Tasks that run side by side have a lane each: room for two is kept.
 const LANES = 2
 // Levels of pino.
@@ -19,9 +23,14 @@ const colours = process.stdout.isTTY && !process.env.NO_COLOR
 export interface Timeline {
   /** For Fastify's `logger` option. */
   logger: FastifyServerOptions['logger']
+  /** The same, without what is logged of tasks: for where their events are drawn. */
+  requestLogger: FastifyServerOptions['logger']
   title: (title: string, detail: string) => void
   row: (who: string, what: string) => void
+  task: (run: Run, mark: Mark, what: string) => void
 }
+
+interface Run { id: string, name: string }
 
 /** A line of Fastify's log. Those that a task writes to `this.log` have `task` and `taskId`. */
 interface Line {
@@ -37,38 +46,47 @@ interface Line {
 }
 
 export function createTimeline (): Timeline {
-  const lanes: Array<{ taskId: string, since: number } | undefined> = new Array(LANES).fill(undefined)
+  const lanes: Array<{ id: string, since: number } | undefined> = new Array(LANES).fill(undefined)
   let start: number | undefined
 
   return {
-    logger: { level: 'info', stream: { write: (json: string) => drawLine(JSON.parse(json)) } },
+    logger: loggerOf(drawLine),
+    requestLogger: loggerOf((line) => { if (line.taskId === undefined) drawLine(line) }),
     title: (title, detail) => print(`\n${rule(title)}\n   ${paint('dim', detail)}\n`),
-    row: (who, what) => draw(who, what, 'magenta')
+    row: (who, what) => draw(who, what, 'magenta'),
+    task: drawTask
   }
 
   function drawLine (line: Line): void {
     const { level, msg, req, res, err, taskId, responseTime = 0 } = line
-    if (taskId !== undefined) drawTask(taskId, line)
+    if (taskId !== undefined) drawTaskLine(taskId, line)
+    else if (err || level >= WARNING) draw('log', err?.message ?? msg, 'red')
     else if (res) draw('reply', `${res.statusCode} ${STATUS_CODES[res.statusCode]}, after ${ms(responseTime)}`, 'cyan')
     else if (req) draw('request', `${req.method} ${req.url}`, 'cyan')
-    else if (level >= WARNING) draw('log', err?.message ?? msg, 'red')
   }
 
-  function drawTask (taskId: string, line: Line): void {
-    const { task = '', level, msg, err } = line
-    const lane = lanes.findIndex((used) => used?.taskId === taskId)
-    if (lane === -1 && msg === 'started') {
-      const free = lanes.includes(undefined) ? lanes.indexOf(undefined) : lanes.length
-      lanes[free] = { taskId, since: performance.now() }
-      draw(task, fieldsOf(line), 'green', free, '┬')
-    } else if (lane !== -1 && (msg === 'done' || level >= ERROR)) {
-      const time = ms(performance.now() - lanes[lane]!.since)
-      if (level >= ERROR) draw(task, `failed after ${time}: ${err?.message ?? msg}`, 'red', lane, '×')
-      else draw(task, `done in ${time}  ${fieldsOf(line)}`, 'green', lane, '┴')
-      lanes[lane] = undefined
+  function drawTaskLine (id: string, line: Line): void {
+    const { task: name = '', level, msg, err } = line
+    const since = lanes.find((used) => used?.id === id)?.since
+    if (since === undefined && msg === 'started') {
+      drawTask({ id, name }, '┬', fieldsOf(line))
+    } else if (since !== undefined && (msg === 'done' || level >= ERROR)) {
+      const time = ms(performance.now() - since)
+      if (level >= ERROR) drawTask({ id, name }, '×', `failed after ${time}: ${err?.message ?? msg}`)
+      else drawTask({ id, name }, '┴', `done in ${time}  ${fieldsOf(line)}`)
     } else {
-      draw(task, err?.message ?? msg, level >= WARNING ? 'red' : 'green', lane, '├')
+      drawTask({ id, name }, '├', err?.message ?? msg, level >= WARNING ? 'red' : 'green')
     }
+  }
+
+  function drawTask ({ id, name }: Run, mark: Mark, what: string, style: Style = STYLES[mark]): void {
+    if (mark === '┬') {
+      const free = lanes.includes(undefined) ? lanes.indexOf(undefined) : lanes.length
+      lanes[free] = { id, since: performance.now() }
+    }
+    const lane = lanes.findIndex((used) => used?.id === id)
+    draw(name, what, style, lane, mark)
+    if (lane !== -1 && (mark === '┴' || mark === '×')) lanes[lane] = undefined
   }
 
   function draw (who: string, what: string, style: Style, lane = -1, mark = ''): void {
@@ -79,6 +97,10 @@ export function createTimeline (): Timeline {
     const room = WIDTH - TIME_WIDTH - WHO_WIDTH - lanes.length * 2 - 3
     print(`${paint('dim', time)}  ${paint(style, who.padEnd(WHO_WIDTH))}${rail}  ${cut(what, room)}`)
   }
+}
+
+function loggerOf (draw: (line: Line) => void): FastifyServerOptions['logger'] {
+  return { level: 'info', stream: { write: (json: string) => draw(JSON.parse(json)) } }
 }
 
 /** What a line says beside its message. */

@@ -1,5 +1,5 @@
-import type { Http2ServerResponse } from 'node:http2'
-import type { Socket } from 'node:net'
+import type { EventEmitter } from 'node:events'
+import type { Http2ServerResponse, ServerHttp2Stream } from 'node:http2'
 import type { FastifyReply } from 'fastify'
 
 /** Whose tasks wait for the reply. */
@@ -26,8 +26,8 @@ export class ReplySettling {
   // From the very end of the onSend chain, where what is set later is not sent; at the latest, from the settling.
   #status: number | undefined
   #timer: NodeJS.Timeout | undefined
-  // Set while the reply waits behind another on its connection.
-  #socket: Socket | undefined
+  // Set while an event of the connection may be the only one that tells of the end.
+  #connection: EventEmitter | undefined
 
   /**
    * @param passed Whether the reply has gone through `onSend` already.
@@ -86,66 +86,73 @@ export class ReplySettling {
     this.#owner.settled()
   }
 
-  /** Nobody waits for the reply any more: lets go of the timer and the socket, until the next `check`. */
+  /** Nobody waits for the reply any more: lets go of the timer and the connection, until the next `check`. */
   pause (): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    if (this.#socket !== undefined) unwatchSocket(this.#socket, this)
+    if (this.#connection !== undefined) waiting.get(this.#connection)?.delete(this)
   }
 
-  /** The connection has gone, or the response is finished. */
-  close (): void {
-    this.#closed = true
+  /** Something has happened that may have been the end. */
+  ask (): void {
     this.#owner.check()
   }
 
   #watch (): void {
     const { raw, request } = this.#reply
+    const stream = http2Stream(raw)
     if (!this.#watching) {
-      raw.on('close', () => this.close())
+      this.#watching = true
+      raw.on('close', () => {
+        this.#closed = true
+        this.ask()
+      })
       // An HTTP/2 client that keeps its request open keeps the response from closing.
-      http2Stream(raw)?.on('finish', () => this.#owner.check())
+      stream?.on('finish', () => this.ask())
+      // One of them comes when the stream is cut, unless a part of the request's body is never read.
+      stream?.on('aborted', () => this.ask())
+      stream?.on('end', () => this.ask())
     }
-    this.#watching = true
-    if (!isPipelined(this.#reply)) return
-    this.#socket = request.raw.socket
-    watchSocket(this.#socket, this)
+    // After its `goaway`, a session that has but cut streams stops reading: it does not see the connection close.
+    if (stream?.session !== undefined) this.#watchConnection(stream.session, 'goaway')
+    // An HTTP/1 reply that waits behind another on the same connection has no socket yet. If the connection is lost
+    // before its turn, Node 20 and 22 do not emit its `close`.
+    else if (stream === undefined && raw.socket === null) this.#watchConnection(request.raw.socket, 'close')
+  }
+
+  #watchConnection (connection: EventEmitter, event: string): void {
+    this.#connection = connection
+    let settlings = waiting.get(connection)
+    if (settlings === undefined) {
+      const created = settlings = new Set<ReplySettling>()
+      waiting.set(connection, created)
+      connection.on(event, () => { for (const each of created) each.ask() })
+    }
+    settlings.add(this)
   }
 }
+
+// One listener a connection, however many replies wait.
+const waiting = new WeakMap<EventEmitter, Set<ReplySettling>>()
 
 function hasEnded ({ raw, request }: FastifyReply): boolean {
   if (raw.destroyed || raw.writableFinished) return true
   const stream = http2Stream(raw)
-  return stream === undefined ? request.raw.socket?.destroyed === true : stream.destroyed
-}
-
-function http2Stream (raw: unknown): Http2ServerResponse['stream'] | undefined {
-  return (raw as Http2ServerResponse).stream
+  if (stream === undefined) return request.raw.socket?.destroyed === true
+  return stream.destroyed || isCut(stream, raw.writableEnded)
 }
 
 /**
- * An HTTP/1 reply that waits behind another on the same connection has no socket yet. If the connection is lost before
- * its turn, Node 20 and 22 do not emit its `close`.
+ * Whether an HTTP/2 stream was closed before its reply was sent in full. If the client has reset it with NO_ERROR, as
+ * clients of Node do, Node waits for ever for the rest to be sent, and emits neither `finish` nor `close`. The stream of
+ * a response is otherwise closed after its `finish`; one that a handler ends itself, behind the response, before it.
  */
-function isPipelined ({ raw }: FastifyReply): boolean {
-  return http2Stream(raw) === undefined && raw.socket === null
+function isCut (stream: ServerHttp2Stream, ended: boolean): boolean {
+  return stream.closed && (ended || stream.aborted)
 }
 
-// One listener a socket, however many replies wait.
-const pipelined = new WeakMap<Socket, Set<ReplySettling>>()
-
-function watchSocket (socket: Socket, settling: ReplySettling): void {
-  let waiting = pipelined.get(socket)
-  if (waiting === undefined) {
-    const created = waiting = new Set()
-    pipelined.set(socket, created)
-    socket.once('close', () => { for (const each of created) each.close() })
-  }
-  waiting.add(settling)
-}
-
-function unwatchSocket (socket: Socket, settling: ReplySettling): void {
-  pipelined.get(socket)?.delete(settling)
+function http2Stream (raw: unknown): ServerHttp2Stream | undefined {
+  return (raw as Partial<Http2ServerResponse>).stream
 }
 
 /** As Fastify tells streams, of Node and of the web. */

@@ -20,6 +20,8 @@ const COMPILERS = { 'TypeScript 6': 'typescript', 'TypeScript 7': 'typescript7' 
 const TOOLS = ['typescript@~6.0', 'typescript7@npm:typescript@7', ...['@types/node', 'expect-type', 'typebox',
   '@fastify/type-provider-typebox'].map((name) => `${name}@${MANIFEST.devDependencies[name]}`)]
 
+const NO_EMIT = ['--noEmit']
+const EMITTED = 'emitted'
 const BOTH_FORMATS = ['.cts', '.mts']
 const MODULES = {
   node16: { flags: ['--module', 'node16'], formats: BOTH_FORMATS },
@@ -99,7 +101,8 @@ function checkRuns ({ directory, title }) {
   const run = (name) => assertExit(spawnSync(process.execPath, [name], { cwd: directory, encoding: 'utf8' }))
   check(`${title}: a CommonJS application runs`, () => run('require.cjs'))
   check(`${title}: an ESM application runs`, () => run('import.mjs'))
-  check(`${title}: require loads its own files and its two dependencies alone`, () => run('loaded.cjs'))
+  check(`${title}: require loads its own files and its two dependencies alone, and not the sub-path`, () => run('loaded.cjs'))
+  check(`${title}: import does not load the sub-path either`, () => run('loaded.mjs'))
 }
 
 // The right and the wrong are compiled together: a compiler's start is what takes the time.
@@ -108,7 +111,7 @@ function checkTypes (project, modules) {
     const { flags, formats } = MODULES[mode]
     const right = formats.flatMap((format) => format === '.cts' ? ['types.cts', 'required.cts'] : [`types${format}`])
     const wrong = formats.map((format) => `wrong${format}`)
-    const errors = compile(project, compiler, flags, [...right, ...wrong])
+    const errors = compile(project, compiler, [...flags, ...NO_EMIT], [...right, ...wrong])
     const expected = wrong.flatMap((name) => mistakesIn(project, name))
 
     const title = `${project.title}, ${compiler}, ${mode}`
@@ -123,10 +126,15 @@ function checkTypes (project, modules) {
 
 function checkDeclarations (project) {
   for (const compiler of Object.keys(COMPILERS)) {
+    const of = (name) => BOTH_FORMATS.map((format) => `${name}${format}`)
     check(`${project.title}, ${compiler}: declarations of a consumer can name the types`, () => {
-      const flags = [...MODULES.nodenext.flags, '--declaration']
-      assert.deepEqual(compile(project, compiler, flags, BOTH_FORMATS.map((format) => `declarations${format}`)), [])
+      const emit = ['--declaration', '--emitDeclarationOnly', '--outDir', EMITTED]
+      assert.deepEqual(compile(project, compiler, [...MODULES.nodenext.flags, ...emit], of('declarations')), [])
     })
+    check(`${project.title}, ${compiler}: declarations of a consumer keep the types`, () => {
+      assert.deepEqual(compile(project, compiler, [...MODULES.nodenext.flags, ...NO_EMIT], of('declared')), [])
+    })
+    rmSync(join(project.directory, EMITTED), { recursive: true, force: true })
   }
 }
 
@@ -135,15 +143,15 @@ function checkTypeTests (project) {
   check(`${project.title}, TypeScript 7: the type tests hold`, () => {
     const names = readdirSync(join(PROJECT, 'types')).filter((name) => name.endsWith('.test-d.ts'))
     for (const name of names) copyFileSync(join(PROJECT, 'types', name), join(project.directory, name))
-    assert.deepEqual(compile(project, 'TypeScript 7', MODULES.nodenext.flags, names), [])
+    assert.deepEqual(compile(project, 'TypeScript 7', [...MODULES.nodenext.flags, ...NO_EMIT], names), [])
   })
 }
 
 /** The errors in `files`, and in our own declarations, as `file(line) code: message`. */
 function compile ({ directory }, compiler, flags, files) {
   const tsc = join(directory, 'node_modules', COMPILERS[compiler], 'bin', 'tsc')
-  const { stdout, stderr, error } = spawnSync(process.execPath, [tsc, '--noEmit', '--strict', '--skipLibCheck', 'false',
-    '--target', 'es2022', '--types', 'node', '--pretty', 'false', ...flags, ...files], { cwd: directory, encoding: 'utf8' })
+  const { stdout, stderr, error } = spawnSync(process.execPath, [tsc, '--strict', '--skipLibCheck', 'false', '--target',
+    'es2022', '--types', 'node', '--pretty', 'false', ...flags, ...files], { cwd: directory, encoding: 'utf8' })
   assert.equal(error, undefined)
   assert.equal(stderr, '')
   const errors = stdout.split('\n').filter((line) => /error TS\d+:/.test(line))

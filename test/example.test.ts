@@ -14,6 +14,11 @@ t.setTimeout(180_000)
 
 const MAIL = ['request', 'reply', 'sendMail ┬', 'mailbox', 'sendMail ┴']
 const LINE = ['writeLine ┬', 'writeLine ┴']
+// A mail that is refused twice.
+const RETRIES = [
+  'send-email ┬', 'send-email ×', 'send-email', 'send-email ┬', 'send-email ×', 'send-email',
+  'send-email ┬', 'mailbox', 'send-email ┴'
+]
 const WELCOME = '"Welcome" to '
 const NOTICE = '"New account" to admin@example.com'
 
@@ -74,6 +79,73 @@ t.test('npm run example', async (t) => {
     t.match(rows[1]?.what, /^202 Accepted/)
     t.ok(stdout.includes(`✓ sha256 ${SHA256}\n`), 'the true sha256', { stdout })
     t.match(stdout, `✓ ${basename(FILE)}: ${size}, compressed `)
+  })
+
+  t.test('In sum: all tasks are completed, but the two that were ended', async (t) => {
+    t.match(stdout, '\n   25 tasks: 23 completed, 1 failed, 1 cancelled\n')
+    t.match(stdout, '\n   ✓ 15 mails, 5 lines in the log\n')
+  })
+
+  t.test('A mail that is refused twice is tried again until it is out, and arrives once', async (t) => {
+    const rows = rowsOf('A mail server that refuses the mail twice')
+    t.strictSame(order(rows), ['request', 'reply', ...RETRIES])
+    t.match(rows.map(({ what }) => what), [
+      'POST /accounts',
+      /^201 Created/,
+      /^attempt 1, after \d+ ms in the queue$/,
+      /^Message failed: 451 Greylisted, try again later$/,
+      /^again in \d+ ms$/,
+      /^attempt 2$/,
+      /^Message failed: 451 Greylisted, try again later$/,
+      /^again in \d+ ms$/,
+      /^attempt 3$/
+    ])
+    t.strictSame(mailsOf(rows), [`${WELCOME}katherine@example.com`])
+  })
+
+  t.test('A call that hangs is ended by its time-out, and its connection with it', async (t) => {
+    const rows = rowsOf('A call that hangs, with a time-out')
+    t.strictSame(order(rows), ['request', 'reply', 'webhook ┬', 'partner', 'webhook ×', 'partner'])
+    t.strictSame(rows.slice(3).map(({ what }) => what), [
+      'POST /orders: no answer',
+      'Background task "webhook" timed out after 250 ms',
+      'POST /orders: the caller has hung up'
+    ])
+  })
+
+  t.test('An import that hangs is ended by DELETE, and its connection with it', async (t) => {
+    const rows = rowsOf('An import that hangs, and is cancelled')
+    t.strictSame(order(rows).slice(0, 8),
+      ['request', 'reply', 'import ┬', 'import', 'import', 'partner', 'request', 'import ×'])
+    t.match(rows.slice(3, 8).map(({ what }) => what), [
+      /^├ +25 % {2}page 1 of 4$/,
+      /^├ +50 % {2}page 2 of 4$/,
+      'GET /catalog/3: no answer',
+      /^DELETE \/tasks\/[-0-9a-f]{36}$/,
+      'cancelled by its client'
+    ])
+    // The reply and the end of the connection go different ways.
+    t.match(rows.slice(8).map(({ who, what }) => `${who} ${what}`).sort(),
+      ['partner GET /catalog/3: the caller has hung up', /^reply 204 No Content/])
+  })
+
+  t.test('Four at once: two at work, one waits, one is refused and comes again', async (t) => {
+    const rows = rowsOf('Four at once, with room for three')
+    const whatOf = (name: string): string[] => rows.filter(({ who }) => who === name).map(({ what }) => what)
+    t.strictSame(whatOf('request'), new Array(5).fill('POST /accounts'))
+    t.strictSame(whatOf('reply').map((what) => what.slice(0, 3)).sort(), ['201', '201', '201', '201', '503'])
+    t.strictSame(whatOf('log'), ['Background task "send-email" refused: maxPending is 3'])
+
+    const [, refused] = /^(\S+) is to try again after 10 s$/.exec(whatOf('client').join()) ?? []
+    const mails = mailsOf(rows)
+    t.strictSame([...mails].sort(), ['annie', 'hedy', 'radia', 'sophie'].map((name) => `${WELCOME}${name}@example.com`))
+    t.equal(mails.at(-1), `${WELCOME}${refused}`, 'who was refused comes last')
+
+    let active = 0
+    const atWork = rows.filter(({ who }) => who === 'send-email').map(({ mark }) => mark === '┬' ? ++active : --active)
+    t.equal(atWork.length, 8, 'four start and end')
+    t.equal(Math.max(...atWork), 2)
+    t.strictSame(order(rows).slice(-5), ['request', 'reply', 'send-email ┬', 'mailbox', 'send-email ┴'])
   })
 
   t.test('A shutdown: the app has closed when the last task is done', async (t) => {
@@ -138,8 +210,39 @@ t.test('upload.ts on its own: on SIGTERM it finishes its tasks and goes', async 
   t.strictSame(example.leftovers(), [])
 })
 
+t.test('policies.ts on its own: on SIGTERM it finishes its tasks, those that are tried again too, and goes', async (t) => {
+  const example = startExample(t, 'policies.ts')
+  const [, url] = await example.prints(/curl (http:\S+)\/accounts/)
+  const body = JSON.stringify({ email: 'ada@example.com' })
+  const response = await fetch(`${url}/accounts`, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+  example.terminate()
+  const { stdout, ...ending } = await example.ended
+
+  t.equal(response.status, 201)
+  t.strictSame(ending, { code: 0, signal: null, stderr: '' }, 'ends well', { stdout })
+  const [rows] = timelineOf(stdout).values()
+  t.strictSame(order(rows), ['request', 'reply', ...RETRIES])
+  t.strictSame(mailsOf(rows), [`${WELCOME}ada@example.com`])
+})
+
+t.test('policies.ts on its own: a task is cancelled by its id, and then there is none of that id', async (t) => {
+  const example = startExample(t, 'policies.ts')
+  const [, url] = await example.prints(/curl (http:\S+)\/accounts/)
+  const response = await fetch(`${url}/imports`, { method: 'POST' })
+  const { taskId } = await response.json() as { taskId: string }
+  await example.prints(/GET \/catalog\/3: no answer/)
+  const task = `${url}/tasks/${taskId}`
+  t.equal((await fetch(task, { method: 'DELETE' })).status, 204)
+  t.equal((await fetch(task, { method: 'DELETE' })).status, 404)
+  example.terminate()
+  const { stdout, ...ending } = await example.ended
+
+  t.strictSame(ending, { code: 0, signal: null, stderr: '' }, 'ends well', { stdout })
+  t.match(stdout, /import +× +cancelled by its client\n/)
+})
+
 t.test('an idle example goes on SIGTERM', async (t) => {
-  for (const file of ['register.ts', 'upload.ts']) {
+  for (const file of ['register.ts', 'upload.ts', 'policies.ts']) {
     const example = startExample(t, file)
     await example.prints(/curl http/)
     example.terminate()

@@ -6,13 +6,11 @@ import { Readable } from 'node:stream'
 import type background from '../lib/index'
 import { listen } from './helpers/app'
 import { counts } from './helpers/counts'
-import { createHttp2App, get, http2Client, read, unboundedRequest } from './helpers/http2'
+import { BIG, createHttp2App, get, http2Client, read, unboundedRequests } from './helpers/http2'
 import { latch } from './helpers/latch'
 import { closed, manyTurns } from './helpers/reply'
 import { rawClient } from './helpers/tcp'
 
-// More than a stream's window and a loopback connection hold when nobody reads.
-const BIG = Buffer.alloc(32 * 1024 * 1024, 'x')
 const { NGHTTP2_CANCEL } = constants
 
 t.test('T2: tasks run after a reply over HTTP/2', async (t) => {
@@ -91,7 +89,7 @@ t.test('T1: over HTTP/2 no task starts while the client does not read its connec
 
   const client = await rawClient(port)
   client.socket.pause()
-  client.socket.write(unboundedRequest())
+  client.socket.write(unboundedRequests())
   await sent
   for (let written = -1; socket.bytesWritten > written; await manyTurns()) written = socket.bytesWritten
   t.ok(socket.bytesWritten < BIG.length, 'the connection is full')

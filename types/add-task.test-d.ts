@@ -1,7 +1,7 @@
 import { expectTypeOf } from 'expect-type'
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply } from 'fastify'
 import { BackgroundTask, BackgroundTasks } from 'fastify-background'
-import type { TaskContext, TaskRun } from 'fastify-background'
+import type { TaskContext, TaskProgress, TaskRun } from 'fastify-background'
 
 declare const app: FastifyInstance
 declare const reply: FastifyReply
@@ -68,12 +68,45 @@ background.addTask(function (user: string) {
   expectTypeOf(this).toEqualTypeOf<TaskContext>()
   this.log.info({ user, task: this.name, taskId: this.id })
 }, 'ann')
-expectTypeOf<keyof TaskContext>().toEqualTypeOf<'id' | 'name' | 'log'>()
 // @ts-expect-error it is not a Date
 background.addTask(ofADate)
+
+// The context tells of the attempt, and takes how far it has come.
+expectTypeOf<TaskContext>().toEqualTypeOf<{
+  readonly id: string
+  readonly name: string
+  readonly attempt: number
+  readonly signal: AbortSignal
+  readonly log: FastifyBaseLogger
+  progress (value: number | TaskProgress): void
+}>()
+expectTypeOf<TaskProgress>().toEqualTypeOf<{ readonly value: number, readonly message?: string | undefined }>()
+background.addTask(async function (url: string) {
+  this.progress(0.5)
+  this.progress({ value: 0.5 })
+  this.progress({ value: 0.5, message: 'half of it' })
+  expectTypeOf(this.progress(1)).toEqualTypeOf<void>()
+  await fetch(url, { signal: this.signal })
+  this.signal.throwIfAborted()
+  if (this.attempt > 1) this.log.info('again')
+}, 'http://localhost')
 background.addTask(function () {
   // @ts-expect-error read-only
   this.id = 'other'
+  // @ts-expect-error read-only
+  this.attempt = 1
+  // @ts-expect-error read-only
+  this.signal = AbortSignal.abort()
+  // @ts-expect-error not a number
+  this.progress('50 %')
+  // @ts-expect-error the value is missing
+  this.progress({ message: 'half of it' })
+  // @ts-expect-error the message is not a string
+  this.progress({ value: 0.5, message: 1 })
+  // @ts-expect-error the value is missing
+  this.progress()
+  // @ts-expect-error a run is cancelled from outside
+  this.cancel()
 })
 
 // The parameters of an arrow in place are inferred from the arguments.

@@ -5,7 +5,7 @@ import fastify, {
   type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, type FastifyReply, type FastifyRequest
 } from 'fastify'
 import fastifyBackground from 'fastify-background'
-import type { AppBackground, BackgroundOptions, ReplyBackground, TaskRun, When } from 'fastify-background'
+import type { AppBackground, Backoff, BackgroundOptions, ReplyBackground, TaskRun, When } from 'fastify-background'
 
 declare const app: FastifyInstance
 declare const options: BackgroundOptions
@@ -16,8 +16,17 @@ app.register(fastifyBackground)
 app.register(fastifyBackground, options)
 app.register(fastifyBackground, {})
 app.register(fastifyBackground, {
-  when: 'always', closeTimeout: 0, settleTimeout: 1000, onTaskError: (error, run) => { console.log(error, run.id) }
+  when: 'always',
+  timeout: 1000,
+  retries: 3,
+  backoff: { delay: 100, factor: 1.5, max: 10_000, jitter: false },
+  concurrency: 10,
+  maxPending: 1000,
+  closeTimeout: 0,
+  settleTimeout: 1000,
+  onTaskError: (error, run) => { console.log(error, run.id) }
 })
+app.register(fastifyBackground, { concurrency: Infinity, maxPending: Infinity, backoff: {} })
 app.register(fastifyBackground, (parent) => {
   expectTypeOf(parent.background).toEqualTypeOf<AppBackground>()
   return { closeTimeout: 1000 }
@@ -28,9 +37,33 @@ app.register(import('fastify-background'), { closeTimeout: 1000 })
 app.register(fastifyBackground, { prefix: '/', logLevel: 'warn' })
 
 // The options are checked.
-expectTypeOf<keyof BackgroundOptions>().toEqualTypeOf<'when' | 'closeTimeout' | 'settleTimeout' | 'onTaskError'>()
+expectTypeOf<BackgroundOptions>().toEqualTypeOf<{
+  when?: When
+  timeout?: number
+  retries?: number
+  backoff?: Backoff
+  concurrency?: number
+  maxPending?: number
+  closeTimeout?: number
+  settleTimeout?: number
+  onTaskError?: (error: unknown, run: TaskRun) => void | Promise<void>
+}>()
 // @ts-expect-error an unknown option
-app.register(fastifyBackground, { timeout: 1000 })
+app.register(fastifyBackground, { retry: 3 })
+// @ts-expect-error an option of a definition: every task has a name of its own
+app.register(fastifyBackground, { name: 'email' })
+// @ts-expect-error not a number
+app.register(fastifyBackground, { timeout: '1s' })
+// @ts-expect-error not a number
+app.register(fastifyBackground, { retries: true })
+// @ts-expect-error not an object
+app.register(fastifyBackground, { backoff: 'exponential' })
+// @ts-expect-error an unknown option in it
+app.register(fastifyBackground, { backoff: { type: 'exponential' } })
+// @ts-expect-error not a number
+app.register(fastifyBackground, { concurrency: '10' })
+// @ts-expect-error not a number
+app.register(fastifyBackground, { maxPending: null })
 // @ts-expect-error not a number
 app.register(fastifyBackground, { closeTimeout: '1s' })
 // @ts-expect-error not a number
@@ -46,7 +79,7 @@ app.register(fastifyBackground, { onTaskError: (cause: unknown, run: string) => 
 // @ts-expect-error a function that returns a wrong option
 app.register(fastifyBackground, () => ({ closeTimeout: '1s' }))
 // @ts-expect-error a function that returns an unknown option
-app.register(fastifyBackground, () => ({ timeout: 1000 }))
+app.register(fastifyBackground, () => ({ retry: 3 }))
 
 // Their functions know their arguments.
 expectTypeOf<When>().toEqualTypeOf<
@@ -104,7 +137,7 @@ https.register(fastifyBackground, { closeTimeout: '0' })
 // @ts-expect-error the options are checked there, too
 http2.register(fastifyBackground, { closeTimeout: '0' })
 // @ts-expect-error the options are checked there, too
-http2s.register(fastifyBackground, { timeout: 0 })
+http2s.register(fastifyBackground, { concurrency: '0' })
 
 // A logger of the application's own.
 interface Log extends FastifyBaseLogger { audit (line: string): void }

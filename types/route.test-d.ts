@@ -6,10 +6,11 @@ import type {
   FastifyBaseLogger, FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest, RouteOptions,
   RouteShorthandOptions
 } from 'fastify'
-import { BackgroundTask, BackgroundTasks } from 'fastify-background'
-import type { ReplyBackground, RouteBackground, TaskContext } from 'fastify-background'
+import { BackgroundTask, BackgroundTasks, defineTask } from 'fastify-background'
+import type { ReplyBackground, RouteBackground, RouteTask, RouteTaskFunction, TaskContext } from 'fastify-background'
 
 declare const app: FastifyInstance
+declare const http2: FastifyInstance<Http2Server, Http2ServerRequest, Http2ServerResponse>
 declare function sendEmail (to: string, subject: string): Promise<number>
 async function handler () { return 'ok' }
 
@@ -206,3 +207,69 @@ app.get('/', { config: { background: sendEmail } }, handler)
 expectTypeOf(new BackgroundTask(sendEmail, 'a@b.c', 'hi')).toExtend<RouteBackground>()
 expectTypeOf<Array<BackgroundTask | BackgroundTasks | (() => void)>>().toExtend<RouteBackground>()
 expectTypeOf(sendEmail).not.toExtend<RouteBackground>()
+expectTypeOf<RouteBackground>().toEqualTypeOf<RouteTask | readonly RouteTask[]>()
+expectTypeOf<RouteTask>().toEqualTypeOf<BackgroundTask | BackgroundTasks | RouteTaskFunction>()
+expectTypeOf<RouteTaskFunction>()
+  .toEqualTypeOf<(this: TaskContext, request: FastifyRequest, reply: FastifyReply) => unknown>()
+
+// A definition is called with the request and the reply: of any route, or of this one.
+const audit = defineTask((request: FastifyRequest, reply: FastifyReply) => [request.url, reply.statusCode])
+const auditMail = defineTask((request: FastifyRequest<Mail>) => request.body.to)
+const cleanUp = defineTask(async () => 1, { when: 'always' })
+const send = defineTask(sendEmail)
+expectTypeOf(audit).toExtend<RouteBackground>()
+expectTypeOf(cleanUp).toExtend<RouteBackground>()
+expectTypeOf(send).not.toExtend<RouteBackground>()
+app.get('/', { background: audit }, handler)
+app.get('/', { background: [audit, cleanUp, new BackgroundTask(send, 'a@b.c', 'hi')] }, handler)
+app.get('/', { background: new BackgroundTasks([cleanUp]) }, handler)
+app.get('/', { config: { background: audit } }, handler)
+app.get('/', { config: { background: [audit, cleanUp] } }, handler)
+app.route({ method: 'GET', url: '/', background: audit, handler })
+app.post<Mail>('/', { background: auditMail }, handler)
+app.post<Mail>('/', { background: [audit, auditMail] }, handler)
+app.route<Mail>({ method: 'POST', url: '/', background: auditMail, handler })
+http2.get('/', { background: [cleanUp] }, handler)
+typed.post('/:id', { schema, background: audit }, async (request) => {
+  expectTypeOf(request.body).toEqualTypeOf<Body>()
+  return { id: request.params.id }
+})
+typed.post('/:id', { schema, background: auditMail }, async (request) => ({ id: request.body.to }))
+// @ts-expect-error a definition of other parameters than request and reply
+app.get('/', { background: send }, handler)
+// @ts-expect-error in a list, too
+app.get('/', { background: [audit, send] }, handler)
+// @ts-expect-error in config, too
+app.get('/', { config: { background: send } }, handler)
+// @ts-expect-error a definition for the requests of another route
+app.post<{ Body: { subject: string } }>('/', { background: auditMail }, handler)
+// @ts-expect-error options without a definition
+app.get('/', { background: { retries: 3 } }, handler)
+
+// One that is made in place is typed by the route's generics, as a function would be.
+app.post<Mail>('/', {
+  background: defineTask(function (request, reply) {
+    expectTypeOf(this).toEqualTypeOf<TaskContext>()
+    expectTypeOf(request.body).toEqualTypeOf<{ to: string }>()
+    expectTypeOf(reply.background).toEqualTypeOf<ReplyBackground>()
+    return new BackgroundTask(send, request.body.to, 'hi')
+  }, { retries: 3 })
+}, handler)
+app.post<Mail>('/', {
+  background: [defineTask((request) => { expectTypeOf(request.body).toEqualTypeOf<{ to: string }>() }), audit]
+}, handler)
+app.get('/', {
+  config: { background: defineTask((request) => { expectTypeOf(request).toEqualTypeOf<FastifyRequest>() }) }
+}, handler)
+app.post<Mail>('/', {
+  // @ts-expect-error the body has no such property
+  background: defineTask((request) => request.body.subject)
+}, handler)
+// What the route infers itself does not reach a function within a call: that says what it takes.
+typed.post('/:id', {
+  schema,
+  background: defineTask((request: FastifyRequest<{ Body: Body }>) => request.body.days)
+}, async (request) => {
+  expectTypeOf(request.body).toEqualTypeOf<Body>()
+  return { id: request.params.id }
+})

@@ -1,7 +1,7 @@
 import { expectTypeOf } from 'expect-type'
 import type { FastifyInstance } from 'fastify'
 import type {
-  AppBackground, BackgroundStats, ReplyBackground, TaskRun, TaskState
+  AppBackground, BackgroundStats, ReplyBackground, TaskProgress, TaskRun, TaskState
 } from 'fastify-background'
 
 declare const app: FastifyInstance
@@ -13,20 +13,52 @@ expectTypeOf(run).toEqualTypeOf<{
   readonly name: string
   readonly state: TaskState
   readonly attempt: number
+  readonly progress: TaskProgress | undefined
   readonly error: unknown
   readonly result: string | undefined
   readonly queuedAt: number
   readonly startedAt: number | undefined
   readonly finishedAt: number | undefined
+  cancel (reason?: unknown): boolean
   finished (): Promise<TaskRun<string>>
 }>()
-expectTypeOf<TaskState>().toEqualTypeOf<'queued' | 'active' | 'completed' | 'failed' | 'discarded' | 'cancelled'>()
+expectTypeOf<TaskState>()
+  .toEqualTypeOf<'queued' | 'active' | 'retrying' | 'completed' | 'failed' | 'discarded' | 'cancelled'>()
 expectTypeOf<TaskRun>().toEqualTypeOf<TaskRun<unknown>>()
 expectTypeOf(run).toExtend<TaskRun>()
 // @ts-expect-error read-only
 run.state = 'completed'
 // @ts-expect-error read-only
 run.result = 'done'
+// @ts-expect-error read-only
+run.attempt = 1
+// @ts-expect-error a run tells its progress, and is not told it
+run.progress(0.5)
+
+// It can be cancelled, for any reason or none.
+expectTypeOf(run.cancel()).toEqualTypeOf<boolean>()
+expectTypeOf(run.cancel(new Error('the user has left'))).toEqualTypeOf<boolean>()
+run.cancel('the user has left')
+expectTypeOf(app.background.get('id')?.cancel()).toEqualTypeOf<boolean | undefined>()
+// @ts-expect-error two reasons
+run.cancel('the user has left', 'the server is busy')
+
+// Its progress cannot be changed.
+expectTypeOf(run.progress?.value).toEqualTypeOf<number | undefined>()
+expectTypeOf(run.progress?.message).toEqualTypeOf<string | undefined>()
+// @ts-expect-error there may be none
+run.progress.value.toFixed()
+// @ts-expect-error read-only
+if (run.progress !== undefined) run.progress.value = 1
+
+// The states can be told apart without a default.
+export function inWords (state: TaskState): string {
+  switch (state) {
+    case 'queued': case 'active': case 'retrying': return 'under way'
+    case 'completed': return 'done'
+    case 'failed': case 'cancelled': case 'discarded': return 'not done'
+  }
+}
 
 // app.background adds, and tells the state of all.
 expectTypeOf(app.background).toEqualTypeOf<AppBackground>()

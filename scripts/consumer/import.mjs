@@ -2,8 +2,11 @@
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import fastify from 'fastify'
-import background, { BackgroundTask, BackgroundTasks, errorCodes, fastifyBackground } from 'fastify-background'
+import background, {
+  BackgroundTask, BackgroundTasks, defineTask, errorCodes, fastifyBackground, RetryAfterError, UnrecoverableError
+} from 'fastify-background'
 import * as everything from 'fastify-background'
+import { getTaskContext } from 'fastify-background/context'
 
 const required = createRequire(import.meta.url)('fastify-background')
 assert.equal(background, required)
@@ -26,6 +29,18 @@ const response = await fetch(await app.listen({ port: 0, host: '127.0.0.1' }))
 assert.equal(await response.text(), 'ok')
 await app.background.idle()
 assert.deepEqual(seen, ['reply', '/', 'group'])
+
+// A definition has a policy, and its context can be had by name.
+const again = defineTask(async (last) => {
+  seen.push(getTaskContext()?.attempt)
+  if (seen.at(-1) === 1) throw new RetryAfterError(0)
+  throw last
+}, { name: 'again', retries: 5 })
+const hopeless = new UnrecoverableError('hopeless')
+const run = await app.background.addTask(again, hopeless).finished()
+assert.deepEqual([run.name, run.state, run.attempt, run.error], ['again', 'failed', 2, hopeless])
+assert.deepEqual(seen.slice(3), [1, 2])
+assert.equal(getTaskContext(), undefined)
 
 assert.throws(() => app.background.addTask('send'), errorCodes.FST_ERR_BACKGROUND_INVALID_TASK)
 await app.close()

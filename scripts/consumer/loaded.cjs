@@ -1,4 +1,5 @@
-// What comes with the package at run time: its own files, and the two that it depends on.
+// What comes with the package at run time: its own files, and the two that it depends on. Contexts are kept for those who
+// have asked for them.
 const assert = require('node:assert/strict')
 const { dirname, sep } = require('node:path')
 
@@ -10,3 +11,12 @@ const owners = Object.keys(require.cache).filter((file) => file !== __filename).
   return parts[0].startsWith('@') ? `${parts[0]}/${parts[1]}` : parts[0]
 })
 assert.deepEqual([...new Set(owners)].sort(), ['@fastify/error', 'fastify-background', 'fastify-plugin'])
+
+const context = require.resolve('fastify-background/context')
+assert.equal(Object.hasOwn(require.cache, context), false)
+const before = Object.keys(require.cache)
+require('fastify-background/context')
+assert.deepEqual(Object.keys(require.cache).filter((file) => !before.includes(file)), [context])
+
+// No other file of the package is a way in.
+assert.throws(() => require('fastify-background/dist/context.js'), { code: 'ERR_PACKAGE_PATH_NOT_EXPORTED' })

@@ -2,15 +2,23 @@
 const assert = require('node:assert/strict')
 const fastify = require('fastify')
 const background = require('fastify-background')
+const { getTaskContext } = require('fastify-background/context')
 
 assert.equal(typeof background, 'function')
 assert.equal(background.default, background)
-for (const name of ['BackgroundTask', 'BackgroundTasks', 'errorCodes', 'fastifyBackground']) {
+assert.deepEqual(Object.keys(background.errorCodes), [
+  'FST_ERR_BACKGROUND_INVALID_TASK', 'FST_ERR_BACKGROUND_INVALID_OPTION', 'FST_ERR_BACKGROUND_QUEUE_FULL',
+  'FST_ERR_BACKGROUND_CLOSED', 'FST_ERR_BACKGROUND_TASK_TIMEOUT'
+])
+for (const name of [
+  'BackgroundTask', 'BackgroundTasks', 'defineTask', 'errorCodes', 'fastifyBackground', 'RetryAfterError',
+  'UnrecoverableError'
+]) {
   assert.notEqual(background[name], undefined, name)
 }
 
 async function main () {
-  const { BackgroundTask } = background
+  const { BackgroundTask, defineTask, RetryAfterError, UnrecoverableError } = background
   const seen = []
   const app = fastify()
   await app.register(background, { closeTimeout: 5000 })
@@ -25,6 +33,18 @@ async function main () {
   await app.background.idle()
   assert.deepEqual(seen, ['reply', 'route', 'call'])
   assert.equal(app.background.stats().completed, 2)
+
+  // A definition has a policy, and its context can be had by name.
+  const again = defineTask(async (last) => {
+    seen.push(getTaskContext()?.attempt)
+    if (seen.at(-1) === 1) throw new RetryAfterError(0)
+    throw last
+  }, { name: 'again', retries: 5 })
+  const hopeless = new UnrecoverableError('hopeless')
+  const run = await app.background.addTask(again, hopeless).finished()
+  assert.deepEqual([run.name, run.state, run.attempt, run.error], ['again', 'failed', 2, hopeless])
+  assert.deepEqual(seen.slice(3), [1, 2])
+  assert.equal(getTaskContext(), undefined)
 
   await app.close()
   assert.throws(() => app.background.addTask(() => {}), background.errorCodes.FST_ERR_BACKGROUND_CLOSED)

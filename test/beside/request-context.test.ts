@@ -1,9 +1,10 @@
 import requestContext, { requestContext as store } from '@fastify/request-context'
-import { BackgroundTask } from '../../lib/index'
+import { getTaskContext } from '../../lib/context'
+import { BackgroundTask, defineTask, type TaskContext } from '../../lib/index'
 import { listen } from '../helpers/app'
 import { beside } from '../helpers/beside'
 import { counts } from '../helpers/counts'
-import { latch, until } from '../helpers/latch'
+import { latch, turn, until } from '../helpers/latch'
 import { closed } from '../helpers/reply'
 import { head, rawClient } from '../helpers/tcp'
 
@@ -157,4 +158,71 @@ test('R4: a task outside a request sees no store, one that app.background takes 
 
   t.strictSame(ran, ['undefined', '/one none'])
   t.strictSame(app.background.stats(), counts({ accepted: 2, completed: 2 }))
+})
+
+test('R4: each attempt of the tasks of interleaved requests sees the store of its own, and its own context', async (t, app) => {
+  const ran: Array<[name: string, ...seen: unknown[]]> = []
+  const bothIn = latch()
+  let entered = 0
+  async function flaky (this: TaskContext, name: string): Promise<void> {
+    ran.push([name, seen(), this.attempt, getTaskContext() === this])
+    await turn()
+    ran.push([name, seen(), this.attempt, getTaskContext() === this])
+    if (this.attempt < 3) throw new Error('broken')
+  }
+  const policy = { retries: 2, backoff: { delay: 0 } }
+  app.get<{ Params: { name: string } }>('/:name', {
+    background: defineTask(function (request) { return flaky.call(this, request.params.name) }, policy)
+  }, async (request, reply) => {
+    const { name } = request.params
+    reply.background.addTask(defineTask(flaky, policy), name)
+    if (++entered === 2) bothIn.open()
+    await bothIn
+    store.set('step', name)
+    return name
+  })
+  const { url } = await listen(app)
+
+  const replies = await Promise.all(['a', 'b'].map((name) => fetch(`${url}/${name}`)))
+  for (const response of replies) await response.text()
+  await app.background.idle()
+
+  for (const name of ['a', 'b']) {
+    const once = [1, 1, 2, 2, 3, 3].map((attempt) => [name, `/${name} ${name}`, attempt, true])
+    t.strictSame(ran.filter(([of]) => of === name), [...once, ...once])
+  }
+  t.strictSame(app.background.stats(), counts({ accepted: 4, completed: 4 }))
+})
+
+test('R4: a function that goes on after its time-out, or after it was cancelled, keeps store and context', async (t, app) => {
+  const ran: unknown[] = []
+  const go = latch()
+  const late = latch<void>()
+  async function slow (this: TaskContext): Promise<void> {
+    if (this.attempt > 1) return
+    await go
+    ran.push([this.name, seen(), getTaskContext() === this])
+    if (ran.length === 2) late.open()
+  }
+  const timesOut = defineTask(slow, { name: 'times out', timeout: 5, retries: 1, backoff: { delay: 0 } })
+  const isCancelled = defineTask(slow, { name: 'is cancelled' })
+  app.get('/:name', async (_request, reply) => {
+    store.set('step', 'handler')
+    const [first, second] = reply.background.addTasks([timesOut, isCancelled])
+    first.finished().then(async () => {
+      await until(() => second.state === 'active')
+      second.cancel()
+    })
+    return 'hello'
+  })
+  const { url } = await listen(app)
+
+  const response = await fetch(`${url}/one`)
+  await response.text()
+  await app.background.idle()
+  go.open()
+  await late
+
+  t.strictSame(ran, [['times out', '/one handler', true], ['is cancelled', '/one handler', true]])
+  t.strictSame(app.background.stats(), counts({ accepted: 2, completed: 1, cancelled: 1 }))
 })

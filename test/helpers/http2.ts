@@ -1,5 +1,7 @@
 import { once } from 'node:events'
-import { connect, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2'
+import {
+  connect, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders, type ServerHttp2Session
+} from 'node:http2'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import type background from '../../lib/index'
 import { createApp } from './app'
@@ -13,9 +15,15 @@ const END_HEADERS = 0x4
 
 type Test = Parameters<typeof createApp>[0]
 
+/** More than a stream's window and a loopback connection hold when nobody reads. */
+export const BIG = Buffer.alloc(32 * 1024 * 1024, 'x')
+
 /** A fresh app over HTTP/2 without TLS. Its types are those of HTTP/1, which Fastify's handlers share. */
-export function createHttp2App (t: Test, options: background.BackgroundOptions = {}): Promise<FastifyInstance> {
-  return createApp(t, options, { http2: true } as FastifyServerOptions)
+export async function createHttp2App (t: Test, options: background.BackgroundOptions = {}): Promise<FastifyInstance> {
+  const app = await createApp(t, options, { http2: true } as FastifyServerOptions)
+  // Node does not close a session that has lost a stream in mid-reply, and `app.close()` would wait for it.
+  app.server.on('session', (session: ServerHttp2Session) => { t.teardown(() => session.destroy()) })
+  return app
 }
 
 /** A client's session, gone at the end of the test. */
@@ -43,10 +51,11 @@ export async function read (stream: ClientHttp2Stream): Promise<{ status: number
 }
 
 /**
- * The bytes of a client that asks for `/` and gives the server all the room that HTTP/2 has, so that nothing but the
- * connection itself holds the reply back. Node's own client cannot be kept from reading its connection.
+ * The bytes of a client that asks for `/`, once or more often, and gives the server all the room that HTTP/2 has, so
+ * that nothing but the connection itself holds a reply back. Node's own client cannot be kept from reading its
+ * connection.
  */
-export function unboundedRequest (): Buffer {
+export function unboundedRequests (count = 1): Buffer {
   const windowSize = Buffer.from([0, 4, 0x7f, 0xff, 0xff, 0xff]) // SETTINGS_INITIAL_WINDOW_SIZE: 2 ** 31 - 1
   const increment = Buffer.from([0x7f, 0xff, 0, 0]) // from 2 ** 16 - 1 to 2 ** 31 - 1
   // GET, http, / of the static table, and :authority (RFC 7541, appendix A)
@@ -55,7 +64,7 @@ export function unboundedRequest (): Buffer {
     Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
     frame(SETTINGS, 0, 0, windowSize),
     frame(WINDOW_UPDATE, 0, 0, increment),
-    frame(HEADERS, END_STREAM | END_HEADERS, 1, headers)
+    ...Array.from({ length: count }, (_, i) => frame(HEADERS, END_STREAM | END_HEADERS, 2 * i + 1, headers))
   ])
 }
 
