@@ -2,13 +2,12 @@
 // Measured as the heap of the server process after a garbage collection: after a warm-up, after many requests with
 // tasks, and after many runs outside a request; `stats()` must be exact at each point.
 import assert from 'node:assert/strict'
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import autocannon from 'autocannon'
 import Fastify from 'fastify'
 import background from 'fastify-background'
+import { ask, start } from './lib/child.mjs'
 
 const FILE = fileURLToPath(import.meta.url)
 const TASKS_PER_REQUEST = 3
@@ -16,19 +15,15 @@ const BATCH = 1_000
 
 export async function run ({ smoke = false } = {}) {
   const [warmUp, requests, runs] = smoke ? [500, 2_000, 10_000] : [20_000, 200_000, 1_000_000]
-  const child = fork(FILE, { execArgv: ['--expose-gc'], env: { ...process.env, BENCH_SERVER: '1' } })
-  const ask = async (message) => {
-    child.send(message)
-    const [answer] = await once(child, 'message')
-    return answer
-  }
-  const [{ url }] = await once(child, 'message')
+  const { child, hello: { url } } = await start(FILE, [], {
+    execArgv: ['--expose-gc'], env: { ...process.env, BENCH_SERVER: '1' }
+  })
   try {
     await load(url, warmUp)
-    const before = await ask({ report: true })
+    const before = await ask(child, 0)
     await load(url, requests)
-    const afterRequests = await ask({ report: true })
-    const afterRuns = await ask({ runs })
+    const afterRequests = await ask(child, 0)
+    const afterRuns = await ask(child, runs)
 
     const expected = (warmUp + requests) * TASKS_PER_REQUEST + runs
     assert.equal(afterRuns.stats.accepted, expected)
@@ -37,7 +32,6 @@ export async function run ({ smoke = false } = {}) {
     print(`more after ${requests} further requests`, afterRequests.heap - before.heap)
     print(`more after ${runs} further runs outside a request`, afterRuns.heap - afterRequests.heap)
     console.log(`stats() after ${expected} runs: exact`)
-    return { growth: afterRuns.heap - before.heap }
   } finally {
     child.disconnect()
   }
@@ -52,7 +46,7 @@ async function serve () {
     reply.background.addTask(async function wait (text) { await text }, request.id)
     return { hello: 'world' }
   })
-  process.on('message', async ({ runs = 0 }) => {
+  process.on('message', async (runs) => {
     for (let i = 0; i < runs; i += BATCH) {
       for (let j = 0; j < BATCH; j++) app.background.addTask(async function wait (n) { return n }, i + j)
       await app.background.idle()

@@ -1,55 +1,75 @@
 // Runs the variants of one question in alternation, each in a process of its own, pinned to a core beside the load's.
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
-import { availableParallelism } from 'node:os'
-import { execFileSync } from 'node:child_process'
+import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import autocannon from 'autocannon'
+import { ask, pin, start } from './child.mjs'
 
 const SERVER = fileURLToPath(new URL('server.mjs', import.meta.url))
+const WORKER = fileURLToPath(new URL('worker.mjs', import.meta.url))
+const MEASURED_CORE = 0
+const LOAD_CORE = 1
+const WARM_UP = 2
 
 /**
+ * Puts requests to the variants, which are servers.
+ *
  * @param file the question's file, which exports `variants`
  * @param names the variants to run
+ * @param processes how many times they are all started anew: a process keeps its luck
+ * @param rounds how many times each process is measured, after the rounds to warm up
  * @returns for each variant, the microseconds of CPU time that each request of each round took its server
  */
-export async function alternate (file, names, { rounds, requests, connections = 20, check = () => {} }) {
-  pin(process.pid, 1)
-  const servers = new Map()
-  for (const name of names) servers.set(name, await start(file, name))
-  const cost = new Map(names.map((name) => [name, []]))
-  try {
-    for (let round = -2; round < rounds; round++) { // two to warm up
-      for (const [name, server] of servers) {
-        const before = await ask(server)
-        await load(server.url, requests, connections)
-        const after = await settled(server, name, before, requests, check)
-        if (round >= 0) cost.get(name).push((after.cpu - before.cpu) / requests)
+export async function alternate (file, names, { processes = 1, rounds, requests, connections = 20, check = () => {} }) {
+  pin(process.pid, LOAD_CORE)
+  return await takeTurns(SERVER, file, names, processes, rounds, async (name, { child, hello }) => {
+    const before = await ask(child, 'report')
+    await load(hello.url, requests, connections)
+    const after = await settled(child, name, before, requests, check)
+    return (after.cpu - before.cpu) / requests
+  })
+}
+
+/**
+ * Has the variants work without requests, each as often as the others.
+ *
+ * @param check says what is wrong with a variant's outcome, if anything is
+ * @returns for each variant, the microseconds that each run of each round took: `cpu`, and `elapsed` by the clock
+ */
+export async function alternateWork (file, names, { processes, rounds, runs, check }) {
+  return await takeTurns(WORKER, file, names, processes, rounds, async (name, { child }) => {
+    const { cpu, elapsed, outcome } = await ask(child, runs)
+    const wrong = check(outcome)
+    if (wrong) throw new Error(`${name}: ${wrong}`)
+    return { cpu: cpu / runs, elapsed: elapsed / runs }
+  })
+}
+
+async function takeTurns (script, file, names, processes, rounds, measure) {
+  const values = new Map(names.map((name) => [name, []]))
+  for (let i = 0; i < processes; i++) {
+    const started = new Map()
+    try {
+      for (const name of names) {
+        started.set(name, await start(script, [file, name]))
+        pin(started.get(name).child.pid, MEASURED_CORE)
       }
+      for (let round = -WARM_UP; round < rounds; round++) {
+        for (const [name, each] of started) {
+          const value = await measure(name, each)
+          if (round >= 0) values.get(name).push(value)
+        }
+      }
+    } finally {
+      for (const { child } of started.values()) if (child.connected) child.disconnect()
     }
-  } finally {
-    for (const { child } of servers.values()) child.send('close')
   }
-  return cost
-}
-
-async function start (file, name) {
-  const child = fork(SERVER, [file, name], { execArgv: ['--expose-gc'] })
-  pin(child.pid, 0)
-  const [{ url }] = await once(child, 'message')
-  return { child, url }
-}
-
-async function ask ({ child }) {
-  child.send('report')
-  const [report] = await once(child, 'message')
-  return report
+  return values
 }
 
 // Equal work: every task has run before the clock is read.
-async function settled (server, name, before, requests, check) {
+async function settled (child, name, before, requests, check) {
   for (let i = 0; ; i++) {
-    const report = await ask(server)
+    const report = await ask(child, 'report')
     const wrong = check(name, report.ran - before.ran, requests)
     if (!wrong) return report
     if (i === 1000) throw new Error(`${name}: ${wrong}`)
@@ -60,9 +80,4 @@ async function settled (server, name, before, requests, check) {
 async function load (url, amount, connections) {
   const { errors, non2xx, '2xx': ok } = await autocannon({ url, amount, connections })
   if (errors > 0 || non2xx > 0 || ok !== amount) throw new Error(`load: ${ok} of ${amount} answered, ${errors} errors, ${non2xx} non-2xx`)
-}
-
-function pin (pid, core) {
-  if (process.platform !== 'linux' || availableParallelism() < 2) return
-  execFileSync('taskset', ['-a', '-p', '-c', String(core), String(pid)], { stdio: 'ignore' })
 }

@@ -7,13 +7,9 @@ const app = Fastify()
 const ran = await variants[process.argv[3]](app)
 await app.listen({ port: 0, host: '127.0.0.1' })
 
-process.on('message', async (message) => {
-  if (message === 'close') {
-    await app.close()
-    process.disconnect()
-    return
-  }
+process.on('message', () => {
   const { user, system } = process.cpuUsage()
   process.send({ cpu: user + system, ran: ran() })
 })
+process.on('disconnect', () => app.close())
 process.send({ url: app.listeningOrigin })

@@ -1,0 +1,16 @@
+// One variant of some work in a process of its own: does so many runs of it when asked, and reports what that took.
+import { performance } from 'node:perf_hooks'
+import process from 'node:process'
+
+const { variants } = await import(process.argv[2])
+const work = await variants[process.argv[3]]()
+
+process.on('message', async (runs) => {
+  const before = process.cpuUsage()
+  const began = performance.now()
+  const outcome = await work(runs)
+  const elapsed = (performance.now() - began) * 1000
+  const { user, system } = process.cpuUsage(before)
+  process.send({ cpu: user + system, elapsed, outcome })
+})
+process.send({})
