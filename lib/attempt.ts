@@ -15,6 +15,8 @@ export interface AttemptHost {
   completed (attempt: Attempt, result: unknown): void
   failed (attempt: Attempt, error: unknown): void
   progressed (attempt: Attempt, progress: TaskProgress): void
+  /** Whether it is at this attempt. */
+  isAt (attempt: Attempt): boolean
 }
 
 /**
@@ -47,6 +49,11 @@ export class Attempt implements TaskContext {
   /** The run has left the attempt: nothing that the function does from here on counts. */
   static end (attempt: Attempt): void {
     attempt.#trace?.end()
+  }
+
+  /** Whether what the function does still counts. */
+  static counts (attempt: Attempt): boolean {
+    return attempt.#host.isAt(attempt)
   }
 
   /** Tells the function that it need not go on. */

@@ -189,7 +189,8 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
       if (this.#holds(run)) return true
       run.discard()
     } catch (error) {
-      run.within(() => run.fail(error))
+      // It may have cancelled its own run before it threw.
+      if (!run.isOver) run.within(() => run.fail(error))
     }
     return false
   }

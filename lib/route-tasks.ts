@@ -1,3 +1,4 @@
+import { Attempt } from './attempt'
 import { FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
 import { define, definedBy, functionOf } from './definition'
 import { BackgroundTasks, isTask, nameOf, toTask, type BackgroundTask } from './task'
@@ -42,8 +43,10 @@ function adoptingResult (fn: TaskFunction<never[]>): TaskFunction<never[]> {
   const defined = definedBy(fn)
   const run = (defined === undefined ? fn : functionOf(defined)) as TaskFunction<[FastifyRequest, FastifyReply]>
   function routeTask (this: TaskContext, request: FastifyRequest, reply: FastifyReply): unknown {
+    // Not where the attempt has been ended: what it still returns is ignored (R5).
+    const take = (value: unknown): unknown => Attempt.counts(this as Attempt) ? adopt(value, reply) : undefined
     const result = run.call(this, request, reply)
-    return isThenable(result) ? Promise.resolve(result).then((value) => adopt(value, reply)) : adopt(result, reply)
+    return isThenable(result) ? Promise.resolve(result).then(take) : take(result)
   }
   return (defined === undefined
     ? Object.defineProperty(routeTask, 'name', { value: nameOf(fn) })

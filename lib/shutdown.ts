@@ -66,8 +66,9 @@ export class Shutdown {
     await this.#waitWhile(unfinished, start + (end - start) / 2)
     for (const reply of [...open]) reply.settle()
     await this.#waitWhile(unfinished, end)
-    for (const root of [...open, ...live]) root.abort()
+    // First: a signal's listener may add a task, which nobody would wait for.
     this.#background.close()
+    for (const root of [...open, ...live]) root.abort()
   }
 
   /** @returns the deadline, by the clock of `performance`. */

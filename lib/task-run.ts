@@ -164,11 +164,16 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     this.#move('active')
     this.#attempts++
     this.#startedAt ??= Date.now()
+    this.#error = undefined
     this.#progress = undefined
     const attempt = this.#attempt = new Attempt(this, this.#owner.log, traceAttempt(this.#home, this))
     this.#scope!.runInAsyncScope(Attempt.start, undefined, attempt, this.#fn!, this.#args!)
     const { timeout } = this.#policy
     if (timeout > 0 && attempt === this.#attempt) this.#timer = setTimeout(() => this.#timeOut(attempt), timeout)
+  }
+
+  isAt (attempt: Attempt): boolean {
+    return attempt === this.#attempt
   }
 
   progressed (attempt: Attempt, progress: TaskProgress): void {
@@ -193,7 +198,6 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
 
   /** Its last attempt failed, or its condition threw. */
   fail (error: unknown): void {
-    if (this.isOver) return
     this.#error = error
     const owner = this.#end('failed')
     reportFailure(this, owner.log, this.#home.onTaskError)

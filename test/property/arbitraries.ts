@@ -1,7 +1,7 @@
 import fc, { type Arbitrary } from 'fast-check'
 import type {
-  AddPlan, EntryPlan, GroupPlan, HandlerPlan, ListPlan, Program, ReplyPlan, RequestPlan, RoutePlan, RouteTaskPlan, Step,
-  TaskPlan
+  AddPlan, Ending, EntryPlan, GroupPlan, HandlerPlan, ListPlan, PolicyPlan, Program, ReplyPlan, RequestPlan, RoutePlan,
+  RouteTaskPlan, Step, TaskPlan
 } from './program'
 
 // Long enough not to come to pass: the steps of a program take no time.
@@ -11,14 +11,45 @@ const DEPTH = 2
 
 const none = fc.constant<never[]>([])
 
+const retries = fc.nat(2)
+const jitter = fc.boolean()
+
+const policyPlan: Arbitrary<PolicyPlan> = fc.record({
+  retries,
+  timeout: fc.constantFrom(0, 1, 2, LONG),
+  delay: fc.constantFrom(0, 1, 3, LONG),
+  jitter
+}, { requiredKeys: [] })
+
+const ending: Arbitrary<Ending> = fc.oneof(
+  { weight: 4, arbitrary: fc.constant('fails') },
+  { weight: 3, arbitrary: fc.constant('completes') },
+  { weight: 1, arbitrary: fc.constant('never ends') },
+  { weight: 1, arbitrary: fc.constant('unrecoverable') },
+  { weight: 1, arbitrary: fc.nat(3) }
+)
+
 function taskPlan (depth: number): Arbitrary<TaskPlan> {
   const adds: Arbitrary<AddPlan[]> = depth === 0 ? none : fc.array(addPlan(depth - 1), { maxLength: 2 })
   return fc.record({
+    policy: often(2, fc.constant(null), policyPlan),
     style: fc.constantFrom('sync', 'async', 'thenable'),
-    fails: oneIn(4),
+    ends: often<Ending[]>(2, fc.constant(['completes']), fc.array(ending, { minLength: 1, maxLength: 3 })),
+    onAbort: fc.constantFrom('nothing', 'rejects', 'adds'),
+    cancelled: often(4, fc.constant('never'), fc.constantFrom('by a step', 'by a step', 'by a step', 'by itself')),
     adds: often(2, none, adds),
     addsLater: often(3, none, adds)
-  })
+  } satisfies { [Key in keyof TaskPlan]: Arbitrary<TaskPlan[Key]> }).map(withEnd)
+}
+
+/** Where nobody cancels a run, its attempts must come to an end by themselves, and be waited for no longer than a moment. */
+function withEnd (task: TaskPlan): TaskPlan {
+  const { policy, ends, cancelled } = task
+  if (cancelled === 'by a step') return task
+  let bounded = policy
+  if (ends.includes('never ends')) bounded = { ...bounded, timeout: 2 }
+  if (policy?.delay === LONG) bounded = { ...bounded, delay: 1 }
+  return { ...task, policy: bounded }
 }
 
 function listPlan (depth: number): Arbitrary<ListPlan> {
@@ -89,13 +120,24 @@ const requestPlan: Arbitrary<RequestPlan> = fc.record({
   leaves: oneIn(3)
 })
 
-const step: Arbitrary<Step> = fc.record({ pick: fc.nat(11), turns: often(5, fc.nat(3), fc.constant(30)) })
+const step: Arbitrary<Step> = fc.record({
+  pick: fc.nat(23),
+  then: often<Step['then']>(5, fc.nat(3), fc.constantFrom<Array<Step['then']>>(30, 'quiet', 'time'))
+})
 
 /** Programs of all kinds. */
 export const programs: Arbitrary<Program> = fc.record({
   when: often(4, fc.constant('default'), fc.constantFrom('always', 'success', 'error', 'odd', 'throws')),
   settleTimeout: fc.constantFrom(LONG, 1),
   closeTimeout: fc.constantFrom(LONG, LONG, 0),
+  concurrency: fc.constantFrom(1, 2, 3, Infinity),
+  maxPending: often(2, fc.constant(Infinity), fc.integer({ min: 1, max: 8 })),
+  policy: often(2, fc.constant({ retries: 0, timeout: 0, delay: 0, jitter: false }), fc.record({
+    retries,
+    timeout: fc.constantFrom(0, 2, LONG),
+    delay: fc.constantFrom(0, 2),
+    jitter
+  })),
   closes: oneIn(3),
   allLeave: oneIn(3),
   routes: fc.tuple(routePlan, routePlan),

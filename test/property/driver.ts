@@ -1,12 +1,16 @@
-import type { FastifyInstance } from 'fastify'
+import diagnostics from 'node:diagnostics_channel'
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
+import type { RetryingEvent, TaskEvent } from '../../lib/index'
 import { listen } from '../helpers/app'
 import { turn } from '../helpers/latch'
 import { createClients, type Clients, type Transport } from './clients'
 import { Gates } from './gates'
 import { Model } from './model'
-import type { Program, Step } from './program'
+import type { Program, Step, TaskPlan } from './program'
+import type { RunRecord } from './records'
 import { createServer, indexOf, pathOf } from './server'
 import { Tasks } from './tasks'
 import { judge } from './verdict'
@@ -15,8 +19,13 @@ import { judge } from './verdict'
 const SOME_TURNS = 50
 // Far more than anything takes that has all it needs, over the network of one machine.
 const MANY_TURNS = 100_000
-// The same where a timer of a millisecond is part of it.
+// The same where timers of a few milliseconds are part of it.
 const MANY_MORE_TURNS = 10 * MANY_TURNS
+// How long time is let pass, in milliseconds.
+const SOME_TIME = 3
+
+const WAITING: TaskPlan =
+  { policy: null, style: 'async', ends: ['completes'], onAbort: 'nothing', cancelled: 'never', adds: [], addsLater: [] }
 
 interface Action {
   readonly label: string
@@ -29,60 +38,95 @@ interface Action {
 
 /** Runs a program over one transport. Throws what it finds, with the story. */
 export async function run (program: Program, transport: Transport): Promise<void> {
+  const timers = countTimers()
   const gates = new Gates()
   const model = new Model(program, () => app)
   const tasks = new Tasks(model, gates, () => app)
   const app = await createServer(model, gates, tasks, transport === 'http2')
   const { port } = await listen(app)
-  const driver = new Driver(app, model, gates, createClients(transport, port))
+  const driver = new Driver(app, model, gates, tasks, createClients(transport, port), timers)
+  const unsubscribe = subscribe(model, () => app)
   try {
     for (const step of program.schedule) await driver.take(step)
     await driver.finish()
   } catch (error) {
     await driver.release()
     throw error
+  } finally {
+    unsubscribe()
   }
+}
+
+/** Listens to what the plugin and the process say. */
+function subscribe (model: Model, app: () => FastifyInstance): () => void {
+  const ours = <E extends TaskEvent>(listener: (event: E) => void) => (event: unknown) => {
+    if ((event as E).background === app().background) listener(event as E)
+  }
+  const channels = [
+    ['fastify.background.task.queued', ours(({ run }) => model.queued(run))],
+    ['fastify.background.task.retrying', ours((event: RetryingEvent) => model.retrying(event))]
+  ] as const
+  const reject = (reason: unknown): void => model.violation(`unhandled rejection: ${String(reason)}`)
+  for (const [name, listener] of channels) diagnostics.subscribe(name, listener)
+  process.on('unhandledRejection', reject)
+  return () => {
+    for (const [name, listener] of channels) diagnostics.unsubscribe(name, listener)
+    process.off('unhandledRejection', reject)
+  }
+}
+
+function countTimers (): number {
+  return process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
 }
 
 class Driver {
   readonly #app: FastifyInstance
   readonly #model: Model
   readonly #gates: Gates
+  readonly #tasks: Tasks
   readonly #clients: Clients
+  // How many there were before the program.
+  readonly #timers: number
   readonly #sent = new Set<number>()
   readonly #left = new Set<number>()
   readonly #timedOut = new Set<number>()
+  readonly #cancelled = new Set<RunRecord>()
   // Requests that the server has seen, and those whose connection or stream it has seen closing.
   readonly #arrived = new Set<number>()
   readonly #gone = new Set<number>()
   #allLeft = false
   #closed: Promise<void> | undefined
 
-  constructor (app: FastifyInstance, model: Model, gates: Gates, clients: Clients) {
+  constructor (app: FastifyInstance, model: Model, gates: Gates, tasks: Tasks, clients: Clients, timers: number) {
     this.#app = app
     this.#model = model
     this.#gates = gates
+    this.#tasks = tasks
     this.#clients = clients
+    this.#timers = timers
     app.server.prependListener('request', (request: IncomingMessage | Http2ServerRequest) => this.#arrive(request))
   }
 
   /** Takes one of the actions that are possible, or lets time go on where there is none. */
-  async take ({ pick, turns }: Step): Promise<void> {
+  async take ({ pick, then }: Step): Promise<void> {
     const actions = this.#actions()
     if (actions.length > 0) {
       const action = actions[pick % actions.length]
       await this.#do(action)
-      if (turns > 0) await this.#see(action)
+      if (then !== 0) await this.#see(action)
     }
-    await this.#turns(turns)
     // What is waiting at a gate can be told only once the promises of this moment have been kept.
-    if (turns === 0) await null
+    if (then === 0) await null
+    else if (then === 'quiet') await this.#quiet()
+    else if (then === 'time') await this.#passTime()
+    else await this.#turns(then)
     this.#model.assert()
   }
 
   /** Does all that is left, and looks at the outcome. */
   async finish (): Promise<void> {
     await this.#exhaust(SOME_TURNS)
+    await this.#quiet()
     const leaving = this.#leaving()
     await this.#do(leaving)
     await this.#see(leaving)
@@ -90,10 +134,16 @@ class Driver {
     await this.#exhaust(turns, () => this.#model.unfinished === 0)
     if (this.#model.unfinished > 0) this.#model.violation('T2: runs are left, and nothing is left to wait for')
     this.#model.assert()
-    await this.#app.background.idle()
+    // Shutdown has some of its own.
+    if (!this.#model.closing) this.#judgeTimers()
+    await this.#judgeSlots()
     await judge(this.#model)
     this.#model.assert()
     await this.#judgeClosing()
+    this.#judgeTimers()
+    if (this.#model.idles > 0) this.#model.violation('idle() has not resolved, and no run is unfinished')
+    // Unhandled rejections are emitted one turn later at the latest.
+    await turn()
     this.#model.assert()
   }
 
@@ -136,7 +186,18 @@ class Driver {
     for (const gate of this.#gates.waiting) {
       actions.push({ label: `gate ${gate.label} opens`, run: () => this.#gates.open(gate), isSeen: () => true })
     }
+    for (const record of this.#model.runs) {
+      if (record.plan.cancelled === 'by a step' && !this.#cancelled.has(record)) actions.push(this.#cancelling(record))
+    }
     return actions
+  }
+
+  #cancelling (record: RunRecord): Action {
+    return {
+      label: `${record.label} is cancelled`,
+      run: () => { this.#cancelled.add(record); this.#model.cancel(record) },
+      isSeen: () => true
+    }
   }
 
   #leaving (): Action {
@@ -155,7 +216,8 @@ class Driver {
       label: `time-out of r${index} passes`,
       run: () => {
         this.#timedOut.add(index)
-        setTimeout(() => { passed = true }, this.#model.program.settleTimeout)
+        // Not to be counted among the plugin's.
+        setTimeout(() => { passed = true }, this.#model.program.settleTimeout).unref()
       },
       isSeen: () => passed
     }
@@ -182,15 +244,48 @@ class Driver {
     }
   }
 
+  /** Waits until nothing happens any more but by the program or by a timer. */
+  async #quiet (): Promise<void> {
+    let last = ''
+    for (let turns = 0; turns < SOME_TURNS; turns++) {
+      await this.#turn()
+      const { stats, starts } = this.#model
+      const now = JSON.stringify([stats, starts])
+      if (now !== last) turns = 0
+      last = now
+    }
+    this.#model.quiet()
+    this.#model.idle()
+    this.#model.assert()
+  }
+
+  /** Lets time-outs and waits come to pass, if there are some. Nothing depends on whether they have. */
+  async #passTime (): Promise<void> {
+    if (!this.#model.waitsForTime) return
+    await sleep(SOME_TIME)
+    this.#model.check()
+  }
+
+  #judgeTimers (): void {
+    const left = countTimers() - this.#timers
+    if (left > 0) this.#model.violation(`L4: no run is unfinished, and timers are left: ${left}`)
+  }
+
+  /** Each slot is free, and there is none too many. */
+  async #judgeSlots (): Promise<void> {
+    const { closing, program: { concurrency, maxPending } } = this.#model
+    if (closing || concurrency === Infinity) return
+    const tasks = new Array(Math.min(concurrency + 1, maxPending)).fill(WAITING)
+    this.#tasks.add(null, 'last', { to: 'app', entry: { kind: 'list', tasks } })
+    await this.#quiet()
+    await this.#exhaust(MANY_TURNS, () => this.#model.unfinished === 0)
+  }
+
   async #judgeClosing (): Promise<void> {
     await this.#close()
     this.#model.check()
-    try {
-      this.#app.background.addTask(() => {})
-      this.#model.violation('L2: a task was accepted after close()')
-    } catch (error) {
-      this.#model.refused('a task after close()', error)
-    }
+    const refusal = this.#tasks.add(null, 'after close()', { to: 'app', entry: { kind: 'task', task: WAITING } })
+    if (refusal === undefined) this.#model.violation('L2: a task was accepted after close()')
   }
 
   #close (): Promise<void> {

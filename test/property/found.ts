@@ -7,7 +7,7 @@ export const found: Program[] = [
   // With its group's tasks handed to the dispatcher, one failed: the next started all the same.
   program({
     requests: [request({
-      before: [{ to: 'reply', entry: { kind: 'group', tasks: [task({ fails: true }), task()], concurrency: 2, onFailure: 'stop' } }]
+      before: [{ to: 'reply', entry: { kind: 'group', tasks: [task({ ends: ['fails'] }), task()], concurrency: 2, onFailure: 'stop' } }]
     })]
   }),
   // Settled by its time-out, so as an error, the reply came to a status after all: a later task was decided by that.
@@ -24,6 +24,9 @@ function program (changes: Partial<Program>): Program {
     when: 'default',
     settleTimeout: 20_000,
     closeTimeout: 20_000,
+    concurrency: Infinity,
+    maxPending: Infinity,
+    policy: { retries: 0, timeout: 0, delay: 0, jitter: false },
     closes: false,
     allLeave: false,
     routes: [route, route],
@@ -44,7 +47,9 @@ function request (handler: Partial<HandlerPlan>, changes: Partial<RequestPlan> =
 }
 
 function task (changes: Partial<TaskPlan> = {}): TaskPlan {
-  return { style: 'sync', fails: false, adds: [], addsLater: [], ...changes }
+  return {
+    policy: null, style: 'sync', ends: ['completes'], onAbort: 'nothing', cancelled: 'never', adds: [], addsLater: [], ...changes
+  }
 }
 
 function add (task: TaskPlan): AddPlan {

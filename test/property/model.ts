@@ -1,12 +1,16 @@
-import type { FastifyInstance } from 'fastify'
-import type { BackgroundStats, TaskRun, TaskState } from '../../lib/index'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { BackgroundStats, RetryingEvent, TaskContext, TaskRun, TaskState } from '../../lib/index'
+import { abortsWith, failsWith, hasCode, isRetried, waits } from './attempts'
+import { groupFaults, mayStart, orderFaults } from './order'
 import type { EntryPlan, Program, RouteTaskPlan, TaskPlan } from './program'
-import { EntryRecord, ReplyRecord, RunRecord, type Condition } from './records'
+import { AttemptRecord, EntryRecord, ReplyRecord, RunRecord, type Condition, type Status } from './records'
 
-/** Entries that a route's function has returned: accepted a moment later, if its run still counts. */
-interface Adoption {
-  readonly by: RunRecord
-  readonly entries: readonly EntryRecord[]
+/** Tasks that are about to be added. */
+export interface Offer {
+  readonly label: string
+  readonly records: readonly RunRecord[]
+  /** Whether there is room for them, and for what is accepted with them. */
+  readonly fits: boolean
 }
 
 /**
@@ -19,14 +23,18 @@ export class Model {
   /** What `when` throws where the program says so. */
   readonly whenError = new Error('when')
   closing = false
+  /** Accepted, in this order. */
   readonly #runs: RunRecord[] = []
   readonly #entries: EntryRecord[] = []
-  #adoptions: Adoption[] = []
+  readonly #byRun = new Map<TaskRun, RunRecord>()
+  /** Offered, by their names. */
+  readonly #offered = new Map<string, RunRecord>()
   readonly #reported = new Map<TaskRun, number>()
   readonly #violations: string[] = []
   // Runs that `app.close()` has found at work, or waiting for one that is.
   #atWork: RunRecord[] = []
   #clock = 0
+  #idles = 0
 
   constructor (readonly program: Program, private readonly app: () => FastifyInstance) {
     this.replies = program.requests.map((plan, index) => new ReplyRecord(index, plan))
@@ -46,54 +54,153 @@ export class Model {
     if (this.#violations.length > 0) throw new Error([...this.#violations, 'What happened:', ...this.trace].join('\n  '))
   }
 
-  /** A call has accepted these runs. */
-  accepted (owner: ReplyRecord | null, label: string, plan: EntryPlan, runs: readonly TaskRun[]): RunRecord[] {
-    const entries = this.#record(owner, 'call', label, plan)
-    const records = entries.flatMap((entry) => entry.runs)
-    records.forEach((record, i) => { record.run = runs[i] })
-    if (records.length !== runs.length) this.violation(`${label}: ${records.length} tasks made ${runs.length} runs`)
-    this.check()
-    return records
+  /** A call is about to be made. */
+  offer (owner: ReplyRecord | null, label: string, plan: EntryPlan): Offer {
+    const records = this.#make(owner, 'call', label, plan)
+    // With the first look at a reply's queue come the tasks of its route.
+    const missing = owner?.missing ?? 0
+    const fits = this.#fits(missing) && (records.length === 0 || this.#fits(missing + records.length))
+    return { label, records, fits }
   }
 
-  /** The route's tasks are accepted with the first look at `reply.background`, or in `onRequest`. */
-  acceptedOfRoute (owner: ReplyRecord, plans: readonly RouteTaskPlan[]): void {
-    for (const [i, plan] of plans.entries()) {
-      const entry = plan.kind === 'group' ? plan : { kind: 'task', task: plan.task } as const
-      owner.routeEntries.push(...this.#record(owner, 'route', `r${owner.index}/route${i}`, entry))
+  /** The call has returned these. */
+  accepted ({ label, records, fits }: Offer, runs: readonly TaskRun[]): void {
+    if (!fits) this.violation(`maxPending: ${label} was accepted, though there was no room`)
+    if (records.length !== runs.length || records.some(({ run }, i) => run !== runs[i])) {
+      this.violation(`${label}: the call returned other runs than were accepted`)
     }
+    this.check()
   }
 
-  /** A route's function returns tasks, which are accepted a moment later. @returns them, in order. */
-  adopting (by: RunRecord, plan: EntryPlan): RunRecord[] {
-    const entries = this.#make(by.entry.owner, 'call', `${by.label}/returned`, plan)
-    for (const entry of entries) entry.to = Infinity
-    this.#adoptions.push({ by, entries })
-    return entries.flatMap((entry) => entry.runs)
-  }
-
-  /** A call was refused. */
-  refused (label: string, error: unknown): void {
+  /** The call has thrown. */
+  refused ({ label, fits }: Offer, error: unknown): void {
     this.note(`${label} refused`)
-    const { code } = error as { code?: unknown }
-    if (code !== 'FST_ERR_BACKGROUND_CLOSED') this.violation(`${label}: addTask threw ${String(error)}`)
-    else if (!this.closing) this.violation(`L2: ${label} was refused, though nobody closes the app`)
+    if (hasCode(error, 'CLOSED')) {
+      if (!this.closing) this.violation(`L2: ${label} was refused, though nobody closes the app`)
+    } else if (!hasCode(error, 'QUEUE_FULL')) this.violation(`${label}: the call threw ${String(error)}`)
+    else if (fits) this.violation(`maxPending: ${label} was refused, though there was room`)
+    this.check()
+  }
+
+  /** A request has come: the tasks of its route are accepted with the first look at its queue, or in `onRequest`. */
+  arrives (owner: ReplyRecord, plans: readonly RouteTaskPlan[]): void {
+    owner.routeRuns = plans.flatMap((plan, i) => {
+      const entry = plan.kind === 'group' ? plan : { kind: 'task', task: plan.task } as const
+      return this.#make(owner, 'route', `r${owner.index}/route${i}`, entry, `route${owner.plan.route}/${i}`)
+    })
+  }
+
+  /** All hooks of the program have run, and the plugin's own is next. */
+  passesHooks (owner: ReplyRecord): void {
+    if (owner.missing > 0) owner.isRefused = !this.#fits(owner.missing)
+  }
+
+  /** Its handler is called. */
+  handles (owner: ReplyRecord): void {
+    this.note(`r${owner.index} handler`)
+    if (owner.isRefused) this.violation(`maxPending: the handler of r${owner.index} runs, and there was no room for its route's tasks`)
+    else if (owner.missing > 0) this.violation(`A1: the handler of r${owner.index} runs before its route's tasks are accepted`)
+    this.check()
+  }
+
+  /** A request fails because tasks were refused. */
+  refusedRequest (owner: ReplyRecord, error: Error): void {
+    this.note(`r${owner.index} refused`)
+    if (!owner.isRefused) this.violation(`maxPending: r${owner.index} has failed with ${String(error)}, though there was room`)
+    this.known(owner, 503)
+    owner.complete = true
+  }
+
+  /** The answer to such a request. */
+  refusal (reply: FastifyReply): void {
+    const { statusCode } = reply
+    if (statusCode !== 503) this.violation(`maxPending: the request was refused with ${statusCode}`)
+    if (reply.getHeader('retry-after') !== '10' && !this.closing) this.violation('maxPending: the reply has no retry-after')
+  }
+
+  /** A function returns tasks, which are accepted a moment later, if its attempt still counts. @returns them. */
+  returns (by: AttemptRecord, plan: EntryPlan): readonly RunRecord[] {
+    by.returned = this.#make(by.record.entry.owner, 'call', `${by.label}/returned`, plan, undefined, by)
+    return by.returned
+  }
+
+  /** The plugin says that it has accepted a run. */
+  queued (run: TaskRun): void {
+    const record = this.#offered.get(run.name)
+    if (record === undefined) return this.violation(`${run.name} was accepted, and nobody has added it`)
+    this.#offered.delete(run.name)
+    this.note(`${record.label} accepted`)
+    record.run = run
+    this.#byRun.set(run, record)
+    this.#runs.push(record)
+    const { entry } = record
+    if (!this.#entries.includes(entry)) {
+      entry.at = ++this.#clock
+      this.#entries.push(entry)
+    }
+    if (entry.by?.isCurrent === false) this.violation(`R5: ${record.label} was accepted, though ${entry.by.label} is over`)
   }
 
   /** A run's function has been called. */
-  started (record: RunRecord, id: string): void {
-    this.note(`${record.label} starts`)
-    record.starts++
-    record.run ??= this.app().background.get(id)
-    if (record.run === undefined) return this.violation(`get(): ${record.label} is at work, and not known by its id`)
-    this.#adoptions = this.#adoptions.filter(({ entries }) => !entries.includes(record.entry) || !this.#adopted(entries))
-    if (record.run.id !== id) this.violation(`${record.label} has another id as its context`)
-    if (record.starts > 1) this.violation(`T2: ${record.label} started twice`)
-    if (record.barred !== undefined) this.violation(`${record.label} started, though ${record.barred}`)
-    if (record.entry.condition === 'never') this.violation(`T4: ${record.label} started, its condition is false`)
+  started (context: TaskContext): AttemptRecord | undefined {
+    const run = this.app().background.get(context.id)
+    const record = this.#byRun.get(run!)
+    if (record === undefined) {
+      this.violation(`get(): ${context.name} is at work, and not known by its id`)
+      return undefined
+    }
+    const attempt = new AttemptRecord(record, context.attempt, context)
+    this.note(`${attempt.label} starts`)
+    const before = record.attempts.at(-1)
+    record.attempts.push(attempt)
+    if (attempt.number !== record.attempts.length || !attempt.isCurrent) this.violation(`T2: ${attempt.label} is not the next attempt`)
+    if (before?.isRetried === false) this.violation(`T2: ${attempt.label} starts, and nothing said so`)
+    if (record.cancelled !== undefined) this.violation(`R5: ${attempt.label} starts, though its run was cancelled`)
+    if (record.entry.condition === 'never') this.violation(`T4: ${attempt.label} starts, its condition is false`)
     this.#checkTrigger(record)
-    this.#checkOrder(record)
-    this.#checkGroup(record)
+    for (const fault of [...orderFaults(record, this.#entries), ...groupFaults(record)]) this.violation(fault)
+    this.check()
+    return attempt
+  }
+
+  /** A run's function is about to return or throw. That counts unless the run has gone on without it. */
+  ended (attempt: AttemptRecord, outcome: NonNullable<AttemptRecord['outcome']>): void {
+    const { isCurrent, label, context: { signal } } = attempt
+    this.note(`${label} ends${isCurrent ? '' : ', too late'}`)
+    if (isCurrent) attempt.outcome = outcome
+    if (isCurrent === signal.aborted) this.violation(`R5: the signal of ${label} is ${isCurrent ? '' : 'not '}aborted`)
+    else if (!isCurrent && !abortsWith(attempt, signal.reason, this)) {
+      this.violation(`R5: the signal of ${label} was aborted with ${String(signal.reason)}`)
+    }
+    this.check()
+  }
+
+  /** The plugin says that an attempt has failed, and that there will be another. */
+  retrying ({ run, error, delay }: RetryingEvent): void {
+    const attempt = this.#byRun.get(run)?.attempts.at(-1)
+    if (attempt === undefined) return this.violation(`${run.name} is retrying, and has not started`)
+    this.note(`${attempt.label} has failed, the next in ${delay} ms`)
+    attempt.isRetried = true
+    if (run.state !== 'retrying' || run.error !== error) this.violation(`R3: ${attempt.label} is ${run.state}: ${String(run.error)}`)
+    if (!failsWith(attempt, error, this)) this.violation(`R3: ${attempt.label} has failed with ${String(error)}`)
+    if (!isRetried(attempt, error)) this.violation(`R3: ${attempt.label} was the last, and the run is retrying`)
+    if (!waits(attempt, error, delay)) this.violation(`R3: ${attempt.label} is waited after for ${delay} ms`)
+    this.check()
+  }
+
+  /** Cancels a run. */
+  cancel (record: RunRecord): void {
+    const { label, run, isFinal, attempts } = record
+    const { state } = run
+    const reason = new Error(`cancel ${label}`)
+    const done = run.cancel(reason)
+    this.note(`cancel() of ${label}: ${done}`)
+    if (done === isFinal) this.violation(`R5: cancel() of ${label}, which was ${state}, returned ${done}`)
+    if (done) {
+      record.cancelled = { reason }
+      if (state === 'active') attempts.at(-1)!.isCancelled = true
+      if (run.state !== 'cancelled' || run.error !== reason) this.violation(`R5: ${label} was cancelled, and is ${run.state}`)
+    } else if (run.state !== state) this.violation(`R5: ${label} was ${state}, and is ${run.state} after cancel()`)
     this.check()
   }
 
@@ -103,37 +210,60 @@ export class Model {
     if (run.error !== error) this.violation('R3: onTaskError got another error than the run has')
   }
 
-  /** L3, against the model's own books; and that every run takes its states in a legal order. */
+  /** A request comes to a status, unless its reply has been settled for want of one. */
+  known (reply: ReplyRecord, status: Status): void {
+    reply.statuses.add(status)
+    if (reply.isGone && this.program.settleTimeout === 1) reply.statuses.add('none')
+  }
+
+  /** L3, against the model's own books; the limits; and that every run takes its states in a legal order. */
   check (): void {
+    const counts: Record<TaskState, number> =
+      { queued: 0, active: 0, retrying: 0, completed: 0, failed: 0, cancelled: 0, discarded: 0 }
     for (const record of this.#runs) {
       const fault = record.look()
       if (fault !== undefined) this.violation(`${record.label} ${fault}`)
+      counts[record.run.state]++
     }
-    const pending = this.#settleAdoptions()
+    const expected: BackgroundStats = { accepted: this.#runs.length, ...counts, stored: 0 }
     const { stats } = this
-    const { accepted, queued, active, retrying, completed, failed, cancelled, discarded, stored } = stats
-    const text = (): string => JSON.stringify(stats)
-    if (accepted !== queued + active + retrying + completed + failed + cancelled + discarded + stored) {
-      this.violation(`L3: the states do not add up: ${text()}`)
+    const text = (): string => `${JSON.stringify(expected)}, stats() says ${JSON.stringify(stats)}`
+    for (const name of Object.keys(expected) as Array<keyof BackgroundStats>) {
+      if (stats[name] !== expected[name]) this.violation(`L3: ${name} of ${text()}`)
     }
-    const count = (state: TaskState): number => this.#runs.filter(({ run }) => run?.state === state).length
-    for (const state of ['active', 'completed', 'cancelled'] as const) {
-      if (stats[state] !== count(state)) this.violation(`L3: ${count(state)} runs are ${state}, stats() says ${text()}`)
+    const { concurrency, maxPending } = this.program
+    if (counts.active > concurrency) this.violation(`concurrency: ${counts.active} runs are active`)
+    if (this.unfinished > maxPending) this.violation(`maxPending: ${this.unfinished} runs are unfinished`)
+  }
+
+  /** Nothing has happened for a while: what can start has started. */
+  quiet (): void {
+    const { active } = this.stats
+    if (active >= this.program.concurrency) return
+    for (const entry of this.#entries.filter((entry) => mayStart(entry, this.#entries))) {
+      const labels = entry.runs.map(({ label, run }) => `${label} is ${run.state}`)
+      this.violation(`concurrency: only ${active} runs are active, and there is more to start: ${labels.join(', ')}`)
     }
-    // Runs that have not started, and may be doubtful, are only known as a sum.
-    const unseen = this.#runs.filter(({ run }) => run === undefined).length
-    const rest = queued + failed + discarded - count('queued') - count('failed') - count('discarded') - unseen
-    if (rest < 0 || rest > pending) {
-      this.violation(`L3: ${this.#runs.length} runs were accepted (and up to ${pending} more), stats() says ${text()}`)
-    }
+  }
+
+  /** Asks when all is done. */
+  idle (): void {
+    const before = [...this.#runs]
+    this.#idles++
+    this.app().background.idle().then(() => {
+      this.#idles--
+      // There may be others by now.
+      const left = before.find(({ isFinal }) => !isFinal)
+      if (left !== undefined) this.violation(`idle() has resolved before ${left.label} is over`)
+    })
   }
 
   /** `app.close()` is called. */
   close (): void {
     if (this.closing) return
     this.closing = true
-    const begun = new Set(this.#runs.filter(({ starts }) => starts > 0).map(({ entry }) => entry.owner))
-    this.#atWork = this.#runs.filter(({ run, entry }) => run !== undefined && (entry.owner === null || begun.has(entry.owner)))
+    const begun = new Set(this.#runs.filter(({ hasStarted }) => hasStarted).map(({ entry }) => entry.owner))
+    this.#atWork = this.#runs.filter(({ entry }) => entry.owner === null || begun.has(entry.owner))
   }
 
   /** The `onClose` hooks of other plugins run. */
@@ -144,13 +274,33 @@ export class Model {
     }
   }
 
+  /** Shutdown has ended what was under way. */
+  get isAborted (): boolean {
+    return this.closing && this.program.closeTimeout === 0
+  }
+
+  /** How many calls of `idle()` have not resolved. */
+  get idles (): number {
+    return this.#idles
+  }
+
   get stats (): BackgroundStats {
     return this.app().background.stats()
   }
 
   get unfinished (): number {
-    const { queued, active } = this.stats
-    return queued + active
+    const { queued, active, retrying } = this.stats
+    return queued + active + retrying
+  }
+
+  /** How many attempts there were so far. */
+  get starts (): number {
+    return this.#runs.reduce((sum, { attempts }) => sum + attempts.length, 0)
+  }
+
+  /** Something may come of it if a few milliseconds go by. */
+  get waitsForTime (): boolean {
+    return this.#runs.some(({ run, policy }) => run.state === 'retrying' || (run.state === 'active' && policy.timeout > 0))
   }
 
   get runs (): readonly RunRecord[] {
@@ -162,34 +312,28 @@ export class Model {
     return this.#reported
   }
 
-  #record (owner: ReplyRecord | null, from: 'route' | 'call', label: string, plan: EntryPlan | RouteTaskPlan): EntryRecord[] {
-    const entries = this.#make(owner, from, label, plan as EntryPlan)
-    for (const entry of entries) {
-      entry.to = entry.from
-      this.#add(entry)
-    }
-    return entries
+  #fits (runs: number): boolean {
+    return this.#runs.filter(({ isFinal }) => !isFinal).length + runs <= this.program.maxPending
   }
 
-  #add (entry: EntryRecord): void {
-    this.#entries.push(entry)
-    this.#runs.push(...entry.runs)
-    for (const { label } of entry.runs) this.note(`${label} accepted`)
-  }
-
-  #make (owner: ReplyRecord | null, from: 'route' | 'call', label: string, plan: EntryPlan): EntryRecord[] {
+  /** @param name What the tasks go by, if it is not `label`. */
+  #make (
+    owner: ReplyRecord | null, from: 'route' | 'call', label: string, plan: EntryPlan, name = label, by: AttemptRecord | null = null
+  ): RunRecord[] {
     const condition = this.#condition(owner, from)
-    const batch = ++this.#clock
-    const make = (label: string, tasks: readonly TaskPlan[], concurrency = 1, stops = false): EntryRecord => {
-      const entry = new EntryRecord(owner, condition, concurrency, stops, batch, ++this.#clock)
-      for (const [i, task] of tasks.entries()) {
-        entry.runs.push(new RunRecord(plan.kind === 'group' ? `${label}.${i}` : label, task, entry))
-      }
-      return entry
+    const { policy } = this.program
+    const make = (suffix: string, task: TaskPlan, entry: EntryRecord): RunRecord => {
+      const record = new RunRecord(label + suffix, task, { ...policy, ...task.policy }, entry)
+      entry.runs.push(record)
+      this.#offered.set(name + suffix, record)
+      return record
     }
-    if (plan.kind === 'task') return [make(label, [plan.task])]
-    if (plan.kind === 'group') return [make(label, plan.tasks, plan.concurrency, plan.onFailure === 'stop')]
-    return plan.tasks.map((task, i) => make(`${label}.${i}`, [task]))
+    const alone = (): EntryRecord => new EntryRecord(owner, condition, 1, false, by)
+    if (plan.kind === 'task') return [make('', plan.task, alone())]
+    const group = plan.kind === 'group'
+      ? new EntryRecord(owner, condition, plan.concurrency, plan.onFailure === 'stop', by)
+      : null
+    return plan.tasks.map((task, i) => make(`.${i}`, task, group ?? alone()))
   }
 
   #condition (owner: ReplyRecord | null, from: 'route' | 'call'): Condition {
@@ -200,68 +344,11 @@ export class Model {
     return when
   }
 
-  /** @returns how many runs may have been accepted, or not. */
-  #settleAdoptions (): number {
-    this.#adoptions = this.#adoptions.filter(({ by, entries }) => {
-      if (by.run!.state === 'completed') return !this.#adopted(entries)
-      // Refused: the app has closed.
-      if (by.run!.state === 'failed') return false
-      return true
-    })
-    return this.#adoptions.flatMap(({ entries }) => entries).reduce((sum, entry) => sum + entry.runs.length, 0)
-  }
-
-  #adopted (entries: readonly EntryRecord[]): true {
-    for (const entry of entries) {
-      entry.to = ++this.#clock
-      this.#add(entry)
-    }
-    return true
-  }
-
   /** T1, by what the program has let happen, and by the response itself. */
   #checkTrigger (record: RunRecord): void {
     const { owner } = record.entry
     if (owner === null || owner.isGone) return
     if (!owner.complete) this.violation(`T1: ${record.label} started before the reply was complete`)
     if (!owner.isFinished) this.violation(`T1: ${record.label} started before the response was finished`)
-  }
-
-  /** R1 and T3: in the order of acceptance, one at a time. */
-  #checkOrder (record: RunRecord): void {
-    const own = record.entry
-    if (own.owner === null) return
-    for (const entry of this.#entries) {
-      if (entry.owner !== own.owner || entry === own) continue
-      for (const other of entry.runs) {
-        if (entry.isBefore(own)) this.#mustBeOver(other, record)
-        else if (own.isBefore(entry) && other.starts > 0) {
-          this.violation(`R1: ${record.label} started after ${other.label}, which was accepted later`)
-        } else if (other.starts > 0 && !other.isFinal) {
-          this.violation(`R1: ${record.label} started while ${other.label} is at work`)
-        }
-      }
-    }
-  }
-
-  #checkGroup (record: RunRecord): void {
-    const { runs, concurrency, stops } = record.entry
-    const position = runs.indexOf(record)
-    for (const [i, other] of runs.entries()) {
-      if (i < position && other.starts === 0) this.#mustBeOver(other, record)
-      if (i > position && other.starts > 0) this.violation(`R1: ${record.label} started after ${other.label} of its group`)
-      if (stops && other.starts > 0 && other.run!.state === 'failed') {
-        this.violation(`${record.label} started, though ${other.label} of its group has failed`)
-      }
-    }
-    const active = runs.filter((run) => run.starts > 0 && !run.isFinal).length
-    if (active > concurrency) this.violation(`R1: ${active} of the group of ${record.label} are at work`)
-  }
-
-  #mustBeOver (other: RunRecord, record: RunRecord): void {
-    if (other.starts === 0) other.barred = `${record.label}, accepted later, has started`
-    if (other.starts > 0 ? !other.isFinal : other.run !== undefined && !other.isFinal) {
-      this.violation(`R1: ${record.label} started before ${other.label} was over, which was accepted earlier`)
-    }
   }
 }

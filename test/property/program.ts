@@ -7,6 +7,10 @@ export interface Program {
   readonly when: 'default' | 'always' | 'success' | 'error' | 'odd' | 'throws'
   readonly settleTimeout: number
   readonly closeTimeout: number
+  readonly concurrency: number
+  readonly maxPending: number
+  /** The plugin's options: what goes for a task that does not say otherwise. */
+  readonly policy: Required<PolicyPlan>
   /** Whether `app.close()` is one of the things that happen. */
   readonly closes: boolean
   /** Whether all clients leave at once at some step. */
@@ -19,8 +23,19 @@ export interface Program {
 /** One step: an action out of those that are possible at this moment, and how much may follow from it before the next. */
 export interface Step {
   readonly pick: number
-  /** Turns of the event loop, after the server has seen the action; 0: on to the next step, come what may. */
-  readonly turns: number
+  /**
+   * So many turns of the event loop, after the server has seen the action; 0: on to the next step, come what may.
+   * `quiet`: until nothing happens any more. `time`: until time-outs and waits of a few milliseconds have passed.
+   */
+  readonly then: number | 'quiet' | 'time'
+}
+
+/** The options of a task. `delay` and `jitter` are those of its `backoff`. */
+export interface PolicyPlan {
+  readonly retries?: number
+  readonly timeout?: number
+  readonly delay?: number
+  readonly jitter?: boolean
 }
 
 export interface RoutePlan {
@@ -34,13 +49,23 @@ export type RouteTaskPlan =
   | GroupPlan
 
 export interface TaskPlan {
+  /** `null`: a plain function; else a definition. */
+  readonly policy: PolicyPlan | null
   /** All but `sync` wait at a gate. */
   readonly style: 'sync' | 'async' | 'thenable'
-  readonly fails: boolean
+  /** What the attempts come to. The last goes for all that follow. */
+  readonly ends: readonly Ending[]
+  /** What it does when its signal is aborted. It goes on in any case. */
+  readonly onAbort: 'nothing' | 'rejects' | 'adds'
+  readonly cancelled: 'never' | 'by a step' | 'by itself'
+  /** In the first attempt, as the next. */
   readonly adds: readonly AddPlan[]
   /** After the gate. */
   readonly addsLater: readonly AddPlan[]
 }
+
+/** `unrecoverable` is an error as well, and so is a number: a `RetryAfterError`. */
+export type Ending = 'completes' | 'fails' | 'unrecoverable' | 'never ends' | number
 
 /** What stands in the order of a reply. */
 export type EntryPlan = { readonly kind: 'task', readonly task: TaskPlan } | GroupPlan | ListPlan

@@ -1,54 +1,106 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Http2ServerResponse } from 'node:http2'
-import type { TaskRun, TaskState } from '../../lib/index'
-import type { RequestPlan, TaskPlan } from './program'
+import type { TaskContext, TaskRun, TaskState } from '../../lib/index'
+import type { PolicyPlan, RequestPlan, TaskPlan } from './program'
 
 /** A status that a reply may be decided by; `none`: settled before it came to one, which is an error. */
 export type Status = number | 'none'
 /** What is known of a condition from outside. */
 export type Condition = 'always' | 'success' | 'error' | 'never' | 'throws'
 
+const FINAL: readonly TaskState[] = ['completed', 'failed', 'cancelled']
+
+// From one look to the next: those in between may have been missed.
 const NEXT: Readonly<Record<TaskState, readonly TaskState[]>> = {
-  queued: ['active', 'completed', 'failed', 'discarded', 'cancelled'],
-  active: ['completed', 'failed', 'cancelled'],
+  queued: ['active', 'retrying', 'discarded', ...FINAL],
+  active: ['retrying', ...FINAL],
+  retrying: ['active', ...FINAL],
   completed: [],
   failed: [],
   discarded: [],
   cancelled: []
 }
 
+// Those in which a run has an error.
+const FAULTY: readonly TaskState[] = ['retrying', 'failed', 'discarded', 'cancelled']
+
 /** What the model knows of one run. */
 export class RunRecord {
-  /** Known at once for a task added by a call, for a route's from its start. */
-  run: TaskRun | undefined
-  starts = 0
-  /** Why it must not start, once that is so. */
-  barred: string | undefined
-  /** What its function threw. */
-  thrown: unknown
+  /** Set when it is accepted: until then there is nothing to ask it. */
+  run!: TaskRun
+  readonly attempts: AttemptRecord[] = []
+  /** Set when a call has cancelled it. */
+  cancelled: { readonly reason: unknown } | undefined
   #seen: TaskState = 'queued'
+  #attempt = 0
 
-  constructor (readonly label: string, readonly plan: TaskPlan, readonly entry: EntryRecord) {}
+  constructor (
+    readonly label: string,
+    readonly plan: TaskPlan,
+    readonly policy: Required<PolicyPlan>,
+    readonly entry: EntryRecord
+  ) {}
 
-  get isFinal (): boolean {
-    return this.run !== undefined && NEXT[this.run.state].length === 0
+  get isAccepted (): boolean {
+    return this.run !== undefined
   }
 
-  /** Looks at its state. @returns what is wrong with the way that it took there. */
+  get isFinal (): boolean {
+    return NEXT[this.run.state].length === 0
+  }
+
+  get hasStarted (): boolean {
+    return this.attempts.length > 0
+  }
+
+  /** Started, and not over: it may be between two attempts. */
+  get isUnderWay (): boolean {
+    return this.hasStarted && !this.isFinal
+  }
+
+  /** Looks at it. @returns what is wrong with it, or with the way that it took there. */
   look (): string | undefined {
-    const state = this.run?.state
-    if (state === undefined || state === this.#seen) return undefined
+    const { state, attempt, error } = this.run
     const from = this.#seen
+    const before = this.#attempt
     this.#seen = state
-    return NEXT[from].includes(state) ? undefined : `went from ${from} to ${state}`
+    this.#attempt = attempt
+    if (state !== from && !NEXT[from].includes(state)) return `went from ${from} to ${state}`
+    if (attempt < before || (attempt > before && NEXT[from].length === 0)) return `went from attempt ${before} to ${attempt}`
+    if (error !== undefined && !FAULTY.includes(state)) return `is ${state}, with an error: ${String(error)}`
+    return undefined
+  }
+}
+
+/** What the model knows of one attempt of a run. */
+export class AttemptRecord {
+  /** What its function came to while it counted. */
+  outcome: { readonly result: unknown } | { readonly error: unknown } | undefined
+  /** What its function returned to be added. */
+  returned: readonly RunRecord[] = []
+  /** There is to be another. */
+  isRetried = false
+  /** A call has cancelled its run while it was at work. */
+  isCancelled = false
+
+  constructor (readonly record: RunRecord, readonly number: number, readonly context: TaskContext) {}
+
+  get label (): string {
+    return `${this.record.label}#${this.number}`
+  }
+
+  /** Whether its run is still at it. */
+  get isCurrent (): boolean {
+    const { state, attempt } = this.record.run
+    return state === 'active' && attempt === this.number
   }
 }
 
 /** One place in an order: a run alone, or a group. */
 export class EntryRecord {
   readonly runs: RunRecord[] = []
-  /** When it was accepted at the latest, on the model's clock. */
-  to = 0
+  /** When it was accepted, on the model's clock. */
+  at = 0
 
   constructor (
     /** The reply that it belongs to; `null` outside a request. */
@@ -56,24 +108,19 @@ export class EntryRecord {
     readonly condition: Condition,
     readonly concurrency: number,
     readonly stops: boolean,
-    /** The call that it was accepted with. */
-    readonly batch: number,
-    /** When it was accepted at the earliest. */
-    readonly from: number
+    /** The attempt that returned it. */
+    readonly by: AttemptRecord | null
   ) {}
-
-  /** Accepted before another one, for certain. */
-  isBefore (other: EntryRecord): boolean {
-    return this.batch === other.batch ? this.from < other.from : this.to < other.from
-  }
 }
 
 /** What the model knows of one request and its reply. */
 export class ReplyRecord {
   request: FastifyRequest | undefined
   reply: FastifyReply | undefined
-  /** The runs of the route's tasks, in the order of the declaration. */
-  readonly routeEntries: EntryRecord[] = []
+  /** The runs of the route's tasks, accepted or not. */
+  routeRuns: readonly RunRecord[] = []
+  /** There was no room for its tasks: it gets a 503. */
+  isRefused = false
   /** The whole answer has been handed over. */
   complete = false
   /** What its conditions may be decided by, from what the handler did and when. */
@@ -87,6 +134,11 @@ export class ReplyRecord {
     this.request = request
     this.reply = reply
     reply.raw.once('finish', () => { this.#finished = true })
+  }
+
+  /** How many of the route's tasks have not been accepted. */
+  get missing (): number {
+    return this.routeRuns.filter(({ isAccepted }) => !isAccepted).length
   }
 
   /** The client has left, or the connection was given up. */

@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type FastifyServerOptions } from 'fastify'
 import background, { type When } from '../../lib/index'
+import { hasCode } from './attempts'
 import type { Gates } from './gates'
 import type { Model } from './model'
 import type { HandlerStep, ReplyPlan } from './program'
@@ -10,32 +11,46 @@ import type { Tasks } from './tasks'
 /** The app of a program. Request number 2 of route 0 is `GET /route0/2`. */
 export async function createServer (model: Model, gates: Gates, tasks: Tasks, http2: boolean): Promise<FastifyInstance> {
   const { program } = model
-  const app = Fastify({
-    http2,
-    // Tasks find their request by their logger.
-    logger: { level: 'silent' },
-    genReqId: (raw) => String(indexOf(raw.url!))
-  } as FastifyServerOptions)
+  const app = Fastify({ http2 } as FastifyServerOptions)
+  const { settleTimeout, closeTimeout, concurrency, maxPending, policy: { delay, jitter, ...policy } } = program
   await app.register(background, {
     when: toWhen(model),
-    settleTimeout: program.settleTimeout,
-    closeTimeout: program.closeTimeout,
+    settleTimeout,
+    closeTimeout,
+    concurrency,
+    maxPending,
+    ...policy,
+    backoff: { delay, jitter },
     onTaskError: (error, run) => model.reported(error, run)
   })
+  const recordOf = (request: FastifyRequest): ReplyRecord => model.replies[indexOf(request.url)]
   app.addHook('onRequest', function begin (request, reply, done) {
-    const record = model.replies[indexOf(request.url)]
+    const record = recordOf(request)
     record.attach(request, reply)
-    model.acceptedOfRoute(record, program.routes[record.plan.route].background)
-    tasks.addAll(record, `r${record.index}/hook`, record.plan.hook)
+    model.arrives(record, program.routes[record.plan.route].background)
+    for (const [i, plan] of record.plan.hook.entries()) {
+      const error = tasks.add(record, `r${record.index}/hook/${i}`, plan)
+      if (error === undefined) continue
+      record.isRefused = true
+      return done(error as Error)
+    }
+    model.passesHooks(record)
+    done()
+  })
+  app.addHook('onError', function refuse (request, reply, error, done) {
+    if (hasCode(error, 'QUEUE_FULL') || hasCode(error, 'CLOSED')) model.refusedRequest(recordOf(request), error)
+    done()
+  })
+  app.addHook('onSend', function look (request, reply, payload, done) {
+    if (recordOf(request).isRefused) model.refusal(reply)
     done()
   })
   app.addHook('onClose', async () => model.pluginsClose())
   for (const [i, { background, inConfig }] of program.routes.entries()) {
-    const own = { background: tasks.ofRoute(background) }
+    const own = { background: tasks.ofRoute(i, background) }
     app.get(`/route${i}/:index`, inConfig ? { config: own } : own, (request, reply) => {
-      const record = model.replies[indexOf(request.url)]
-      model.note(`r${record.index} handler`)
-      model.check()
+      const record = recordOf(request)
+      model.handles(record)
       return new Handler(model, gates, tasks, record).handle(request, reply)
     })
   }
@@ -114,20 +129,20 @@ class Handler {
   }
 
   #string (status: number, reply: FastifyReply): unknown {
-    this.#known(status)
+    this.#model.known(this.#record, status)
     this.#record.complete = true
     return reply.code(status).send('body')
   }
 
   #throw (statusCode: number): never {
-    this.#known(statusCode)
+    this.#model.known(this.#record, statusCode)
     this.#record.complete = true
     throw Object.assign(new Error('handler'), { statusCode })
   }
 
   #giveUp (): Promise<void> {
     this.#record.complete = true
-    this.#known(200)
+    this.#model.known(this.#record, 200)
     // Fastify sends an empty reply, unless it has seen that the client left.
     return Promise.resolve()
   }
@@ -142,7 +157,7 @@ class Handler {
       if (fails === 'never') stream.end('last')
       else this.#fail(stream, status, reply)
     })
-    this.#known(status)
+    this.#model.known(this.#record, status)
     return reply.code(status).send(stream)
   }
 
@@ -160,7 +175,7 @@ class Handler {
 
   #hijack (status: number, reply: FastifyReply): void {
     const { raw } = reply
-    this.#known(status)
+    this.#model.known(this.#record, status)
     raw.on('error', () => {})
     raw.statusCode = status
     reply.hijack()
@@ -169,12 +184,5 @@ class Handler {
       this.#record.complete = true
       raw.end('last')
     })
-  }
-
-  /** The reply comes to a status, unless it has been settled for want of one. */
-  #known (status: number): void {
-    const { statuses, isGone } = this.#record
-    statuses.add(status)
-    if (isGone && this.#model.program.settleTimeout === 1) statuses.add('none')
   }
 }

@@ -1,58 +1,56 @@
-import type { TaskRun } from '../../lib/index'
+import { failsWith, hasCode, isRetried } from './attempts'
 import type { Model } from './model'
+import { stopsGroup } from './order'
 import type { ReplyRecord, RunRecord, Status } from './records'
 
 /** What must hold at the end, when no run is left unfinished. */
 export async function judge (model: Model): Promise<void> {
   for (const record of model.runs) {
     judgeEnd(model, record)
-    if (record.run !== undefined && await record.run.finished() !== record.run) {
-      model.violation(`${record.label}: finished() resolved with another run`)
-    }
+    if (await record.run.finished() !== record.run) model.violation(`${record.label}: finished() resolved with another run`)
   }
   for (const reply of model.replies) {
     judgeConditions(model, reply)
     judgeSize(model, reply)
   }
   judgeReports(model)
-  judgeCounts(model)
 }
 
+/** T2: a run has come to the state that its last attempt led to, or what kept it from starting. */
 function judgeEnd (model: Model, record: RunRecord): void {
-  const { label, run, starts, plan, thrown } = record
-  if (starts === 0) {
-    if (reasonsOf(model, record).length === 0) model.violation(`T2: ${label} never started, for no reason`)
-    if (run !== undefined) judgeStateWithoutStart(model, record, run)
-    return
-  }
-  switch (run!.state) {
+  const { label, run: { state, error, attempt }, attempts } = record
+  if (attempt !== attempts.length) model.violation(`T2: ${label} started ${attempts.length} times, its attempt is ${attempt}`)
+  if (!endFits(model, record)) model.violation(`T2: ${label} started ${attempts.length} times, and is ${state}: ${String(error)}`)
+}
+
+function endFits (model: Model, record: RunRecord): boolean {
+  const { run: { state, error, result }, entry, attempts, cancelled } = record
+  const last = attempts.at(-1)
+  switch (state) {
     case 'completed':
-      if (plan.fails) model.violation(`R3: ${label} threw, and has completed`)
-      break
+      return last?.outcome !== undefined && 'result' in last.outcome && last.outcome.result === result &&
+        last.returned.every(({ isAccepted }) => isAccepted)
     case 'failed':
-      if (run!.error !== thrown) model.violation(`R3: ${label} failed with ${String(run!.error)}`)
-      break
+      if (last === undefined) return entry.condition === 'throws' && error === model.whenError
+      return failsWith(last, error, model) && !isRetried(last, error)
     case 'cancelled':
-      if (!isAborted(model)) model.violation(`L1: ${label} was cancelled within closeTimeout`)
-      break
+      if (cancelled !== undefined) return error === cancelled.reason
+      return last !== undefined && model.isAborted && hasCode(error, 'CLOSED')
+    case 'discarded':
+      return last === undefined && reasonsOf(model, record).length > 0 &&
+        (error === undefined || (model.isAborted && hasCode(error, 'CLOSED')))
     default:
-      model.violation(`T2: ${label} started, and is ${run!.state}`)
+      return false
   }
 }
 
-/** Why a run may not have started; a condition on the status is looked at for the whole reply. */
+/** Why a run may have been discarded; a condition on the status is looked at for the whole reply. */
 function reasonsOf (model: Model, { entry }: RunRecord): string[] {
   const reasons: string[] = []
-  if (entry.condition !== 'always') reasons.push('condition')
-  if (entry.stops && entry.runs.some(({ starts, run }) => starts > 0 && run!.state === 'failed')) reasons.push('stop')
-  if (isAborted(model)) reasons.push('shutdown')
+  if (entry.condition !== 'always' && entry.condition !== 'throws') reasons.push('condition')
+  if (entry.stops && entry.runs.some(stopsGroup)) reasons.push('stop')
+  if (model.isAborted) reasons.push('shutdown')
   return reasons
-}
-
-function judgeStateWithoutStart (model: Model, { label, entry }: RunRecord, run: TaskRun): void {
-  if (run.state === 'discarded' && (entry.condition !== 'throws' || isAborted(model))) return
-  if (run.state === 'failed' && entry.condition === 'throws' && run.error === model.whenError) return
-  model.violation(`T2: ${label} never started, and is ${run.state}`)
 }
 
 /** All conditions of a reply must have been decided by one status, and by one that it may have had (T4). */
@@ -61,39 +59,27 @@ function judgeConditions (model: Model, reply: ReplyRecord): void {
   // It was settled by its time-out, or by the end; where a handler gave up, Fastify may or may not have seen in time
   // that the client had left.
   const unsure = reply.plan.handler.reply.kind === 'give up' && reply.reply !== undefined && !reply.isFinished
-  if (statuses.length === 0 || unsure || isAborted(model)) statuses.push('none')
+  if (statuses.length === 0 || unsure || model.isAborted) statuses.push('none')
   const own = model.runs.filter(({ entry }) => entry.owner === reply)
   const fits = (status: Status): boolean => own.every((record) => conditionFits(model, record, status))
   if (statuses.some(fits)) return
-  const outcomes = own.map(({ label, starts, entry }) => `${label} (${entry.condition}) ${starts > 0 ? 'ran' : 'did not run'}`)
+  const outcomes = own.map(({ label, run, entry }) => `${label} (${entry.condition}) is ${run.state}`)
   model.violation(`T4: r${reply.index} was decided by none of ${statuses.join(', ')}: ${outcomes.join(', ')}`)
 }
 
 function conditionFits (model: Model, record: RunRecord, status: Status): boolean {
-  const { condition } = record.entry
+  const { entry: { condition }, hasStarted, run } = record
   if (condition !== 'success' && condition !== 'error') return true
   const holds = (status !== 'none' && status < 400) === (condition === 'success')
-  if (record.starts > 0) return holds
-  return !holds || reasonsOf(model, record).length > 1
+  if (hasStarted) return holds
+  return run.state === 'cancelled' || !holds || reasonsOf(model, record).length > 1
 }
 
-function judgeSize (model: Model, { index, reply }: ReplyRecord): void {
+function judgeSize (model: Model, reply: ReplyRecord): void {
   // Asking a reply for its queue would make one.
-  if (!model.runs.some(({ entry }) => entry.owner?.index === index)) return
-  const { size } = reply!.background
-  if (size !== 0) model.violation(`r${index}: no run is unfinished, size is ${size}`)
-}
-
-/** The route's tasks that never started are known by the counts alone. */
-function judgeCounts (model: Model): void {
-  const unseen = model.runs.filter(({ run }) => run === undefined)
-  const throwing = unseen.filter(({ entry }) => entry.condition === 'throws').length
-  const { failed } = model.stats
-  const known = model.runs.filter(({ run }) => run?.state === 'failed').length
-  const certain = !isAborted(model)
-  if (certain ? failed !== known + throwing : failed < known || failed > known + throwing) {
-    model.violation(`L3: stats() counts ${failed} failed, ${known} have, and the conditions of ${throwing} threw`)
-  }
+  if (!model.runs.some(({ entry }) => entry.owner === reply)) return
+  const { size } = reply.reply!.background
+  if (size !== 0) model.violation(`r${reply.index}: no run is unfinished, size is ${size}`)
 }
 
 function judgeReports (model: Model): void {
@@ -101,11 +87,6 @@ function judgeReports (model: Model): void {
     if (times !== 1) model.violation(`R3: onTaskError was called ${times} times for ${run.name} ${run.id}`)
   }
   for (const { label, run } of model.runs) {
-    if (run?.state === 'failed' && !model.reports.has(run)) model.violation(`R3: onTaskError was not called for ${label}`)
+    if (run.state === 'failed' && !model.reports.has(run)) model.violation(`R3: onTaskError was not called for ${label}`)
   }
-}
-
-/** Shutdown has ended what was under way. */
-function isAborted ({ closing, program }: Model): boolean {
-  return closing && program.closeTimeout === 0
 }
