@@ -5,7 +5,7 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import background from 'fastify-background'
 import { alternate } from './lib/alternate.mjs'
-import { medianWithInterval } from './lib/stats.mjs'
+import { printMedian } from './lib/stats.mjs'
 
 const TASKS = { hook: 0, unused: 0, loop: 1, task: 1 }
 
@@ -64,14 +64,9 @@ export async function run ({ smoke = false, rounds = smoke ? 2 : 40, requests = 
     check: (name, ran, count) => ran === TASKS[name] * count ? undefined : `${ran} tasks ran, expected ${TASKS[name] * count}`
   })
   const of = (name) => cost.get(name)
-  for (const name of cost.keys()) print(`${name}, µs of CPU per request`, of(name))
-  print('unused: µs more than an empty hook', of('unused').map((value, i) => value - of('hook')[i]))
-  print('one task: times the hand-written loop', of('task').map((value, i) => value / of('loop')[i]))
-}
-
-function print (label, values) {
-  const { median, low, high } = medianWithInterval(values)
-  console.log(`${label.padEnd(42)} ${median.toFixed(3)}  (95 %: ${low.toFixed(3)} … ${high.toFixed(3)})`)
+  for (const name of cost.keys()) printMedian(`${name}, µs of CPU per request`, of(name))
+  printMedian('unused: µs more than an empty hook', of('unused').map((value, i) => value - of('hook')[i]))
+  printMedian('one task: times the hand-written loop', of('task').map((value, i) => value / of('loop')[i]))
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await run()

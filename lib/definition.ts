@@ -1,7 +1,7 @@
-import { aName, assertOptions, type Checks } from './checks'
+import { aName, type Checks } from './checks'
 import { callInContext } from './context-storage'
 import { FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
-import { assertBackoff, POLICY_CHECKS } from './policy'
+import { assertPolicy, POLICY_CHECKS } from './policy'
 import { assertTaskFunction, nameOf } from './task'
 import { StandInContext } from './stand-in-context'
 import type { TaskDefinition, TaskFunction, TaskOptions } from './types'
@@ -36,8 +36,7 @@ export function defineTask<A extends unknown[], R> (
   if (definedBy(fn) !== undefined) {
     throw new FST_ERR_BACKGROUND_INVALID_TASK('defineTask()', 'a function', `the definition ${nameOf(fn)}`)
   }
-  assertOptions(options, CHECKS)
-  assertBackoff(options)
+  assertPolicy(options, CHECKS)
   const { name = nameOf(fn), when, timeout, retries, backoff } = options
   return define<A, R>(fn, { name, when, timeout, retries, backoff: backoff && Object.freeze({ ...backoff }) })
 }
@@ -63,6 +62,7 @@ export function definedBy (fn: Function): Defined | undefined {
   return maybe[kFunction] === undefined ? undefined : maybe
 }
 
-export function functionOf (defined: Defined): TaskFunction<never[]> {
-  return defined[kFunction]
+/** What is called for a function: what it was defined as, or itself. */
+export function functionOf (fn: TaskFunction<never[]>): TaskFunction<never[]> {
+  return definedBy(fn)?.[kFunction] ?? fn
 }

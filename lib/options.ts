@@ -1,5 +1,5 @@
-import { aFunction, assertOptions, atLeastOne, milliseconds, type Checks } from './checks'
-import { assertBackoff, POLICY_CHECKS, resolvePolicy, type ResolvedPolicy } from './policy'
+import { aFunction, atLeastOne, milliseconds, type Checks } from './checks'
+import { assertPolicy, POLICY_CHECKS, resolvePolicy, type ResolvedPolicy } from './policy'
 import type { BackgroundOptions } from './types'
 
 const DEFAULT_CONCURRENCY = Infinity
@@ -34,8 +34,7 @@ const CHECKS: Checks<BackgroundOptions> = {
 
 /** Checks the plugin's options and fills in the defaults. Throws `FST_ERR_BACKGROUND_INVALID_OPTION`. */
 export function resolveOptions (options: BackgroundOptions): ResolvedOptions {
-  assertOptions(options, CHECKS, FASTIFY_OPTIONS)
-  assertBackoff(options)
+  assertPolicy(options, CHECKS, FASTIFY_OPTIONS)
   return Object.freeze({
     policy: resolvePolicy(options),
     concurrency: options.concurrency ?? DEFAULT_CONCURRENCY,

@@ -1,10 +1,13 @@
 import { types } from 'node:util'
-import { aBoolean, anObject, assertOptions, integer, MAX_TIMER_DELAY, milliseconds, type Check, type Checks } from './checks'
+import { aBoolean, anObject, assertOptions, integer, milliseconds, type Check, type Checks } from './checks'
 import type { Backoff, TaskPolicy, When } from './types'
 
-const DEFAULT_TIMEOUT = 0
-const DEFAULT_RETRIES = 0
-const DEFAULT_BACKOFF: ResolvedBackoff = { delay: 1_000, factor: 2, max: 60_000, jitter: true }
+const DEFAULT_POLICY: ResolvedPolicy = {
+  when: undefined,
+  timeout: 0,
+  retries: 0,
+  backoff: { delay: 1_000, factor: 2, max: 60_000, jitter: true }
+}
 
 const MAX_RETRIES = 1_000_000
 const MAX_FACTOR = 1_000
@@ -40,22 +43,25 @@ export const POLICY_CHECKS: Checks<TaskPolicy> = {
 const BACKOFF_CHECKS: Checks<Backoff> = {
   delay: milliseconds(),
   factor: aFactor,
-  max: milliseconds(MAX_TIMER_DELAY),
+  max: milliseconds(),
   jitter: aBoolean
 }
 
-/** Checks what `POLICY_CHECKS` does not reach. Throws `FST_ERR_BACKGROUND_INVALID_OPTION`. */
-export function assertBackoff ({ backoff }: TaskPolicy): void {
-  if (backoff !== undefined) assertOptions(backoff, BACKOFF_CHECKS, [], 'backoff.')
+/** As `assertOptions`, for options that have a policy among them: `checks` has those of `POLICY_CHECKS`. */
+export function assertPolicy<T extends TaskPolicy> (
+  options: unknown, checks: Checks<T>, passing?: readonly string[]
+): asserts options is T {
+  assertOptions(options, checks, passing)
+  if (options.backoff !== undefined) assertOptions(options.backoff, BACKOFF_CHECKS, [], 'backoff.')
 }
 
 /** Fills in what a policy leaves open. */
-export function resolvePolicy (own: TaskPolicy, defaults?: ResolvedPolicy): ResolvedPolicy {
+export function resolvePolicy (own: TaskPolicy, defaults = DEFAULT_POLICY): ResolvedPolicy {
   return Object.freeze({
-    when: own.when ?? defaults?.when,
-    timeout: own.timeout ?? defaults?.timeout ?? DEFAULT_TIMEOUT,
-    retries: own.retries ?? defaults?.retries ?? DEFAULT_RETRIES,
-    backoff: resolveBackoff(own.backoff ?? {}, defaults?.backoff ?? DEFAULT_BACKOFF)
+    when: own.when ?? defaults.when,
+    timeout: own.timeout ?? defaults.timeout,
+    retries: own.retries ?? defaults.retries,
+    backoff: resolveBackoff(own.backoff ?? {}, defaults.backoff)
   })
 }
 

@@ -107,18 +107,18 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
 
   /** Its turn. The first is for the conditions, and needs no slot; in each further one an entry starts, with a slot. */
   start (): void {
-    if (!this.#decided) {
+    const first = !this.#decided
+    if (first) {
       // A task that a condition adds meanwhile is visited as well, and once.
       this.#entries.retain((entry) => this.#admits(entry))
       this.#decided = true
-      this.#inLine = false
-      if (this.#entries.length === 0) return
-      if (!this.#background.slots.take()) {
-        this.#advance()
-        return
-      }
     }
+    // Only now: a condition may add a task, which is not to be in line beside this turn (R1).
     this.#inLine = false
+    if (first && (this.#entries.length === 0 || !this.#background.slots.take())) {
+      this.#advance()
+      return
+    }
     this.#current = nextOf(this.#entries) ?? null
     if (this.#current === null) this.#background.slots.release()
     else this.#current.start()

@@ -4,7 +4,7 @@ import type { BackgroundOptions, TaskRun } from './types'
 
 /** Says that a run failed: one line in the log, then `onTaskError`. Neither can do harm (R3). */
 export function reportFailure (run: TaskRun, log: FastifyBaseLogger, onTaskError: BackgroundOptions['onTaskError']): void {
-  say(log, 'error', run.error, { task: run.name, taskId: run.id }, 'background task failed')
+  say(log, 'error', run.error, fieldsOf(run), 'background task failed')
   releaseStack(run.error)
   if (onTaskError === undefined) return
   try {
@@ -17,23 +17,28 @@ export function reportFailure (run: TaskRun, log: FastifyBaseLogger, onTaskError
 
 /** Says that an attempt failed that is not the last. */
 export function reportRetry (run: TaskRun, log: FastifyBaseLogger, delay: number): void {
-  const { name: task, id: taskId, attempt: number, error } = run
-  say(log, 'warn', error, { task, taskId, attempt: number }, `background task failed, to be tried again in ${delay} ms`)
+  const { attempt, error } = run
+  say(log, 'warn', error, { ...fieldsOf(run), attempt }, `background task failed, to be tried again in ${delay} ms`)
   releaseStack(error)
 }
 
 /** Says that a call ended a run. */
 export function reportCancel (run: TaskRun, log: FastifyBaseLogger): void {
-  attempt(() => log.info({ task: run.name, taskId: run.id }, 'background task cancelled'))
+  attempt(() => log.info(fieldsOf(run), 'background task cancelled'))
   releaseStack(run.error)
 }
 
 /** Says that shutdown ended a run. */
 export function reportShutdown (run: TaskRun, log: FastifyBaseLogger): void {
-  attempt(() => log.warn({ task: run.name, taskId: run.id }, run.startedAt === undefined
+  attempt(() => log.warn(fieldsOf(run), run.startedAt === undefined
     ? 'background task discarded: it had not started when closeTimeout was over'
     : 'background task cancelled: it was still running when closeTimeout was over'))
   releaseStack(run.error)
+}
+
+/** By what each line tells its run. */
+function fieldsOf ({ name, id }: TaskRun): { task: string, taskId: string } {
+  return { task: name, taskId: id }
 }
 
 /** A getter or a serializer may throw: the failure is said all the same. */
@@ -53,7 +58,7 @@ function releaseStack (error: unknown): void {
 }
 
 function logHandlerFailure (error: unknown, run: TaskRun, log: FastifyBaseLogger): void {
-  attempt(() => log.error({ err: error, task: run.name, taskId: run.id }, 'onTaskError failed'))
+  attempt(() => log.error({ err: error, ...fieldsOf(run) }, 'onTaskError failed'))
 }
 
 /** @returns whether it went well: there is nobody left to tell. */

@@ -75,13 +75,12 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   constructor (
     home: RunHome, owner: RunOwner, fn: TaskFunction<never[]>, args: readonly unknown[], when: When, unbound = false
   ) {
-    const defined = definedBy(fn)
     this.name = nameOf(fn)
     this.#home = home
-    this.#policy = home.policyOf(defined)
+    this.#policy = home.policyOf(definedBy(fn))
     this.when = this.#policy.when ?? when
     this.#owner = owner
-    this.#fn = defined === undefined ? fn : functionOf(defined)
+    this.#fn = functionOf(fn)
     this.#args = args
     if (!unbound) this.bind()
     home.ledger.accept()
@@ -169,7 +168,7 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     const attempt = this.#attempt = new Attempt(this, this.#owner.log, traceAttempt(this.#home, this))
     this.#scope!.runInAsyncScope(Attempt.start, undefined, attempt, this.#fn!, this.#args!)
     const { timeout } = this.#policy
-    if (timeout > 0 && attempt === this.#attempt) this.#timer = setTimeout(() => this.#timeOut(attempt), timeout)
+    if (timeout > 0 && this.isAt(attempt)) this.#timer = setTimeout(() => this.#timeOut(attempt), timeout)
   }
 
   isAt (attempt: Attempt): boolean {
@@ -177,20 +176,19 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   }
 
   progressed (attempt: Attempt, progress: TaskProgress): void {
-    if (attempt !== this.#attempt) return
+    if (!this.isAt(attempt)) return
     this.#progress = progress
     publishProgress(this.#home, this, progress)
   }
 
   completed (attempt: Attempt, result: unknown): void {
-    if (attempt !== this.#attempt) return
-    this.#error = undefined
+    if (!this.isAt(attempt)) return
     this.#result = result
     this.#end('completed').ended(this)
   }
 
   failed (attempt: Attempt, error: unknown): void {
-    if (attempt !== this.#attempt) return
+    if (!this.isAt(attempt)) return
     const delay = retryDelay(this.#policy, this.#attempts, error)
     if (delay === undefined) this.fail(error)
     else this.#retry(error, delay)

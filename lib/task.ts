@@ -160,7 +160,8 @@ function toList (where: string, value: unknown): readonly unknown[] {
 export function nameOf (fn: Function): string {
   // A function's name may have been redefined as anything, as a getter that throws even.
   try {
-    if (typeof fn.name === 'string' && fn.name !== '') return fn.name
+    const { name } = fn
+    if (typeof name === 'string' && name !== '') return name
   } catch {}
   return 'anonymous'
 }

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import background from '../lib/index'
 import { createApp, memoryLogger } from './helpers/app'
 import { counts } from './helpers/counts'
+import { trap } from './helpers/hostile'
 import { latch, turn, until } from './helpers/latch'
 import { AT_ONCE, IN_A_MINUTE, atWork, never, timers } from './helpers/policies'
 import { manyTurns } from './helpers/reply'
@@ -291,8 +292,4 @@ function again (task: () => unknown, backoff: background.Backoff): background.Ta
     if (this.attempt === 1) throw new Error('broken')
     return task()
   }, { retries: 1, backoff })
-}
-
-function trap (): never {
-  throw new Error('trap')
 }

@@ -5,12 +5,11 @@ import { createApp } from './helpers/app'
 import { counts } from './helpers/counts'
 import { latch, turn, until } from './helpers/latch'
 import { assertSlots, kindsOf, Meter, occupy, settle } from './helpers/limited'
+import { never } from './helpers/policies'
 import { manyTurns } from './helpers/reply'
 
 const { BackgroundTasks, defineTask } = background
 type Adder = Pick<background.AppBackground, 'addTask' | 'addTasks'>
-
-const never = (): Promise<never> => new Promise(() => {})
 
 for (const concurrency of [1, 2, 3, Infinity]) {
   t.test(`R2: with a concurrency of ${concurrency}, as many runs are active as may be, and no more`, async (t) => {
@@ -195,7 +194,7 @@ t.test('R2: with all that waits in line cancelled, what comes next starts', asyn
     late = reply
     runs.push(...reply.background.addTasks([noStart, new BackgroundTasks([noStart, noStart], { concurrency: 2 }), noStart]))
   })
-  runs.push(...app.background.addTasks([noStart, new BackgroundTasks([noStart, noStart])]))
+  runs.push(...app.background.addTasks([noStart, new BackgroundTasks([noStart, noStart]), noStart]))
   for (const run of runs) run.cancel()
   t.equal(late.background.size, 0)
   open()

@@ -1,13 +1,11 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import t from 'tap'
 import background from '../lib/index'
 import { createApp, memoryLogger } from './helpers/app'
 import { counts } from './helpers/counts'
 import { latch, until } from './helpers/latch'
+import { never, onEvent } from './helpers/policies'
 import { manyTurns } from './helpers/reply'
 import { serve } from './helpers/serve'
-
-const never = (): Promise<never> => new Promise(() => {})
 
 t.test('R3: a function that returns a generator fails its run: nothing of it has run', async (t) => {
   const { logger, lines } = memoryLogger('error')
@@ -69,9 +67,7 @@ t.test('R5: tasks that a route\'s function returns when its run has been cancell
   const go = latch()
   const ran: string[] = []
   const runs: background.TaskRun[] = []
-  const note = (event: unknown): void => { runs.push((event as background.TaskEvent).run) }
-  subscribe('fastify.background.task.queued', note)
-  t.teardown(() => unsubscribe('fastify.background.task.queued', note))
+  onEvent(t, app, 'queued', ({ run }) => { runs.push(run) })
   app.get('/', {
     async background () {
       began.open()

@@ -5,13 +5,13 @@ import background from '../lib/index'
 import { createApp } from './helpers/app'
 import { counts } from './helpers/counts'
 import { latch, turn, until } from './helpers/latch'
+import { never } from './helpers/policies'
 import { manyTurns } from './helpers/reply'
 import { serve } from './helpers/serve'
 import { channelOf, EVENTS, record, watch, type AnyEvent } from './helpers/task-events'
-import { uncaughtExceptions } from './helpers/uncaught'
+import { uncaughtExceptions } from './helpers/unhandled'
 
 const { defineTask } = background
-const never = (): Promise<never> => new Promise(() => {})
 const broken = new Error('broken')
 const AGAIN = { retries: 1, backoff: { delay: 0 } }
 

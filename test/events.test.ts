@@ -4,12 +4,12 @@ import t, { type Test } from 'tap'
 import background from '../lib/index'
 import { createApp } from './helpers/app'
 import { turn, until } from './helpers/latch'
+import { never } from './helpers/policies'
 import { manyTurns } from './helpers/reply'
 import { serve } from './helpers/serve'
 import { record, watch, type AnyEvent, type EventName } from './helpers/task-events'
 
 const { BackgroundTasks, defineTask, RetryAfterError } = background
-const never = (): Promise<never> => new Promise(() => {})
 const broken = new Error('broken')
 const AGAIN = { retries: 1, backoff: { delay: 0 } }
 const LATER = { retries: 1, backoff: { delay: 60_000, jitter: false } }

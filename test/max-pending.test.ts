@@ -5,6 +5,7 @@ import { counts } from './helpers/counts'
 import { isCollected } from './helpers/gc'
 import { latch, turn, until } from './helpers/latch'
 import { occupy } from './helpers/limited'
+import { timers } from './helpers/policies'
 import { manyTurns } from './helpers/reply'
 import { serve } from './helpers/serve'
 
@@ -17,7 +18,7 @@ type Adder = Pick<background.AppBackground, 'addTask' | 'addTasks'>
 t.test('L3: with maxPending, so many runs are accepted and no more, in every way', async (t) => {
   const app = await createApp(t, { maxPending: 3 })
   const go = latch()
-  await serve(app, (reply) => {
+  const response = await serve(app, (reply) => {
     const run = reply.background.addTask(() => go)
     app.background.addTasks([() => go, () => go])
     for (const to of [reply.background, app.background] as Adder[]) {
@@ -33,6 +34,7 @@ t.test('L3: with maxPending, so many runs are accepted and no more, in every way
     t.equal(reply.background.size, 1)
     t.equal(run.state, 'queued')
   })
+  t.equal(response.statusCode, 200)
   go.open()
   await app.background.idle()
   t.strictSame(app.background.stats(), counts({ accepted: 3, completed: 3 }))
@@ -77,7 +79,7 @@ t.test('L3: a list is accepted as a whole or not at all, and groups count by the
   const go = latch()
   const ran: string[] = []
   const note = (name: string) => () => { ran.push(name) }
-  await serve(app, (reply) => {
+  const response = await serve(app, (reply) => {
     reply.background.addTask(() => go)
     for (const to of [reply.background, app.background] as Adder[]) {
       const before = [app.background.stats(), reply.background.size]
@@ -89,6 +91,7 @@ t.test('L3: a list is accepted as a whole or not at all, and groups count by the
     t.equal(reply.background.addTasks([note('b'), new BackgroundTasks([note('c'), note('d')])]).length, 3)
     t.throws(() => reply.background.addTask(noStart), FULL)
   })
+  t.equal(response.statusCode, 200)
   go.open()
   await app.background.idle()
 
@@ -108,6 +111,7 @@ t.test('A2: what cannot be a task is said to be that, even where there is no roo
   const app = await createApp(t, { maxPending: 1 })
   const open = await occupy(app, 1)
 
+  t.throws(() => app.background.addTask((function * () {}) as never), { code: 'FST_ERR_BACKGROUND_INVALID_TASK' })
   t.throws(() => app.background.addTask('no task' as never), { code: 'FST_ERR_BACKGROUND_INVALID_TASK' })
   t.throws(() => app.background.addTasks([noStart, 'no task' as never]), { code: 'FST_ERR_BACKGROUND_INVALID_TASK' })
   open()
@@ -205,7 +209,3 @@ t.test('L1: the runs of an application that closes still count', async (t) => {
   open()
   await closed
 })
-
-function timers (): number {
-  return process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
-}

@@ -5,13 +5,11 @@ import background from '../lib/index'
 import { createApp, listen } from './helpers/app'
 import { counts } from './helpers/counts'
 import { isCollected } from './helpers/gc'
+import { ask, assertCollected, use } from './helpers/held'
 import { latch, turn, until } from './helpers/latch'
 import { head, rawClient } from './helpers/tcp'
 
 const { BackgroundTask, BackgroundTasks } = background
-
-/** What a run works with: it must let go of all of it. */
-interface Held { request: WeakRef<object>, reply: WeakRef<object>, argument: WeakRef<object> }
 
 /** Gives tasks to a reply, and returns the runs that the test goes on to hold. */
 type Add = (reply: FastifyReply, argument: object) => background.TaskRun[]
@@ -251,27 +249,6 @@ async function letsGo (t: Test, states: string[], add: Add, options: background.
   t.strictSame(runs.map((run) => run.state), states)
   await assertCollected(t, held)
   t.equal(runs.length, states.length, 'the runs are held to the end')
-}
-
-/** One request, of which only weak references are left. */
-async function ask (app: Awaited<ReturnType<typeof createApp>>, add: Add): Promise<Held> {
-  let held!: Held
-  app.get('/', async (request, reply) => {
-    const argument = { large: true }
-    held = { request: new WeakRef(request), reply: new WeakRef(reply), argument: new WeakRef(argument) }
-    add(reply, argument)
-    return 'ok'
-  })
-  await app.inject('/')
-  return held
-}
-
-async function assertCollected (t: Test, held: Held): Promise<void> {
-  for (const [name, ref] of Object.entries(held)) t.ok(await isCollected(ref), `the ${name} can be collected`)
-}
-
-function use (argument: object, reply: FastifyReply): void {
-  if (reply.statusCode !== 200) throw new Error(`not expected with ${JSON.stringify(argument)}`)
 }
 
 /** A client that leaves while the handler, which has added a task, has not answered. */

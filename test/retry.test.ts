@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import background from '../lib/index'
 import { createApp, listen, memoryLogger } from './helpers/app'
 import { counts } from './helpers/counts'
+import { revoked, trap } from './helpers/hostile'
 import { latch, turn, until } from './helpers/latch'
 import { AT_ONCE, IN_A_MINUTE, failing, onEvent } from './helpers/policies'
 import { closed, manyTurns } from './helpers/reply'
@@ -320,14 +321,4 @@ for (const [how, leaves] of [['has its reply', false], ['has left before the rep
     t.strictSame(lines.map(({ level, task, store }) => [level, task, store]), [['route', 'onSend'], ['added', 'place']]
       .flatMap((rest) => [[WARN, ...rest], [WARN, ...rest], [ERROR, ...rest]]))
   })
-}
-
-function trap (): never {
-  throw new Error('trap')
-}
-
-function revoked (): object {
-  const { proxy, revoke } = Proxy.revocable({}, {})
-  revoke()
-  return proxy
 }

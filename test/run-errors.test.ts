@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import type background from '../lib/index'
 import { createApp, memoryLogger } from './helpers/app'
 import { counts } from './helpers/counts'
+import { revoked, trap } from './helpers/hostile'
 import { turn } from './helpers/latch'
 import { serve } from './helpers/serve'
 import { unhandledRejections } from './helpers/unhandled'
@@ -169,16 +170,6 @@ type Then = (resolve: (value: unknown) => void, reject: (error: unknown) => void
 
 function thenable (then: Then): PromiseLike<unknown> {
   return { then } as PromiseLike<unknown>
-}
-
-function trap (): never {
-  throw new Error('trap')
-}
-
-function revoked (): object {
-  const { proxy, revoke } = Proxy.revocable({}, {})
-  revoke()
-  return proxy
 }
 
 function withThrowingGetters (): Error {

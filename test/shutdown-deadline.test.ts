@@ -3,13 +3,13 @@ import background from '../lib/index'
 import { createApp, memoryLogger } from './helpers/app'
 import { counts } from './helpers/counts'
 import { latch, until } from './helpers/latch'
+import { never } from './helpers/policies'
 import { manyTurns } from './helpers/reply'
 import { serve } from './helpers/serve'
 import { unhandledRejections } from './helpers/unhandled'
 
 const { BackgroundTasks } = background
 const WARN = 40 // pino's level
-const never = (): Promise<never> => new Promise(() => {})
 
 for (const closeTimeout of [20, 0]) {
   t.test(`L1: at a closeTimeout of ${closeTimeout} what is left is aborted, in every place, and close resolves`, async (t) => {

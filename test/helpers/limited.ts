@@ -12,7 +12,9 @@ export async function settle (app: FastifyInstance, ...works: Array<(reply: Fast
     })
   }
   for (const i of works.keys()) {
-    await app.inject(`/settle/${i}`)
+    const { statusCode, body } = await app.inject(`/settle/${i}`)
+    // What throws in there would be nothing but a reply.
+    if (statusCode !== 200) throw new Error(body)
     await manyTurns()
   }
 }

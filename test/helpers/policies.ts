@@ -1,7 +1,7 @@
-import { subscribe, unsubscribe, type ChannelListener } from 'node:diagnostics_channel'
 import type { FastifyInstance } from 'fastify'
 import type background from '../../lib/index'
 import { until } from './latch'
+import { watch } from './task-events'
 
 interface Test { teardown: (fn: () => unknown) => void }
 
@@ -56,13 +56,9 @@ export async function atWork (app: FastifyInstance): Promise<{ run: background.T
 export function onEvent<Name extends keyof Events> (
   t: Test, app: FastifyInstance, name: Name, listener: (event: Events[Name]) => void
 ): void {
-  const own: ChannelListener = (message) => {
-    const event = message as Events[Name]
-    if (event.background === app.background) listener(event)
-  }
-  const channel = `fastify.background.task.${name}`
-  subscribe(channel, own)
-  t.teardown(() => { unsubscribe(channel, own) })
+  watch(t, name, (event) => {
+    if (event.background === app.background) listener(event as Events[Name])
+  })
 }
 
 /** How many timers keep the process alive. */
