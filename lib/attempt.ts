@@ -13,7 +13,8 @@ export interface AttemptHost {
   readonly name: string
   readonly attempt: number
   completed (attempt: Attempt, result: unknown): void
-  failed (attempt: Attempt, error: unknown): void
+  /** @param final Whether a further attempt would be of no use. */
+  failed (attempt: Attempt, error: unknown, final?: boolean): void
   progressed (attempt: Attempt, progress: TaskProgress): void
   /** Whether it is at this attempt. */
   isAt (attempt: Attempt): boolean
@@ -43,7 +44,8 @@ export class Attempt implements TaskContext {
   /** Calls the task's function. Never throws (R3). */
   static start (attempt: Attempt, fn: TaskFunction<never[]>, args: readonly unknown[]): void {
     if (attempt.#trace === null) attempt.#call(fn, args)
-    else attempt.#trace.run(() => attempt.#call(fn, args))
+    // A subscriber may have ended it.
+    else attempt.#trace.run(() => { if (Attempt.counts(attempt)) attempt.#call(fn, args) })
   }
 
   /** The run has left the attempt: nothing that the function does from here on counts. */
@@ -97,12 +99,12 @@ export class Attempt implements TaskContext {
         Promise.resolve(result).then((value) => host.completed(this, value), (error) => host.failed(this, error))
         return
       }
-      if (types.isGeneratorObject(result)) throw neverRan(host.name)
     } catch (error) {
       host.failed(this, error)
       return
     }
-    host.completed(this, result)
+    if (types.isGeneratorObject(result)) host.failed(this, neverRan(host.name), true)
+    else host.completed(this, result)
   }
 }
 

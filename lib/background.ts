@@ -40,7 +40,7 @@ export class Background implements AppBackground, RunHome, GroupOwner {
   readonly live = new Chain<Root>()
   /** Set while shutdown waits: called whenever it may have less to wait for. */
   onChange: (() => void) | undefined
-  readonly #lane: Lane
+  readonly #lane: Lane<Entry>
   readonly #policies = new WeakMap<Defined, ResolvedPolicy>()
   #closed = false
 
@@ -99,8 +99,13 @@ export class Background implements AppBackground, RunHome, GroupOwner {
     this.#closed = true
   }
 
+  due (run: Run): void {
+    this.#lane.push(run)
+  }
+
   ended (run: Run): void {
     unlink(run)
+    if (!run.hasStarted) this.#lane.noteEnded()
     this.onChange?.()
   }
 

@@ -4,7 +4,7 @@ import { FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
 import { assertPolicy, POLICY_CHECKS } from './policy'
 import { assertTaskFunction, nameOf } from './task'
 import { StandInContext } from './stand-in-context'
-import type { TaskDefinition, TaskFunction, TaskOptions } from './types'
+import type { Backoff, TaskDefinition, TaskFunction, TaskOptions } from './types'
 
 // Shared by all copies of the package in a process: a definition from a library with a copy of its own is still one.
 const kFunction = Symbol.for('fastify-background.function')
@@ -16,7 +16,7 @@ type NamedOptions = Readonly<TaskOptions & { name: string }>
 /** A definition as the core sees it. */
 export interface Defined {
   readonly options: NamedOptions
-  readonly [kFunction]: TaskFunction<never[]>
+  readonly [kFunction]: { readonly definition: Function, readonly fn: TaskFunction<never[]> }
 }
 
 /**
@@ -38,7 +38,7 @@ export function defineTask<A extends unknown[], R> (
   }
   assertPolicy(options, CHECKS)
   const { name = nameOf(fn), when, timeout, retries, backoff } = options
-  return define<A, R>(fn, { name, when, timeout, retries, backoff: backoff && Object.freeze({ ...backoff }) })
+  return define<A, R>(fn, { name, when, timeout, retries, backoff: backoff && copyOf(backoff) })
 }
 
 /** Makes a definition, without a check. */
@@ -52,17 +52,25 @@ export function define<A extends unknown[], R> (
   return Object.defineProperties(definition, {
     name: { value: name },
     options: { value: Object.freeze(options) },
-    [kFunction]: { value: fn }
+    [kFunction]: { value: Object.freeze({ definition, fn }) }
   }) as unknown as TaskDefinition<A, R>
 }
 
 /** What a function was defined as, if it was. */
 export function definedBy (fn: Function): Defined | undefined {
-  const maybe = fn as unknown as Defined
-  return maybe[kFunction] === undefined ? undefined : maybe
+  // What wraps a definition may have its properties, and is none. A proxy may throw at the question.
+  try {
+    const maybe = fn as unknown as Defined
+    return maybe[kFunction]?.definition === fn ? maybe : undefined
+  } catch {}
 }
 
 /** What is called for a function: what it was defined as, or itself. */
 export function functionOf (fn: TaskFunction<never[]>): TaskFunction<never[]> {
-  return definedBy(fn)?.[kFunction] ?? fn
+  return definedBy(fn)?.[kFunction].fn ?? fn
+}
+
+// By the name: options may be inherited.
+function copyOf ({ delay, factor, max, jitter }: Backoff): Readonly<Backoff> {
+  return Object.freeze({ delay, factor, max, jitter })
 }

@@ -24,13 +24,15 @@ export function createRun (
 export function createEntries (
   home: RunHome, owner: GroupOwner, tasks: ReadonlyArray<BackgroundTask | BackgroundTasks>, when: When, unbound = false
 ): { entries: Entry[], runs: Run[] } {
-  const all = tasks.flatMap((task) => task instanceof BackgroundTasks ? task.tasks : task)
+  // Each getter makes a copy.
+  const members = tasks.map((task) => task instanceof BackgroundTasks ? task.tasks : [task])
+  const all = members.flat()
   if (all.length > 0) home.admit(all.length, all[0].fn)
   const runs: Run[] = []
-  const entries = tasks.map((task) => {
+  const entries = tasks.map((task, i) => {
     if (!(task instanceof BackgroundTasks)) return create(task, owner)
     const group = new GroupRun(home.slots, owner, task.concurrency, task.onFailure)
-    for (const each of task.tasks) group.add(create(each, group))
+    for (const each of members[i]) group.add(create(each, group))
     return group
   })
   return { entries, runs }

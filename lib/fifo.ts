@@ -46,11 +46,3 @@ export class Fifo<T> {
     this.#head = 0
   }
 }
-
-/** Takes out the first that has not been ended while it waited, and those before it. */
-export function nextOf<T extends { readonly isOver: boolean }> (waiting: Fifo<T>): T | undefined {
-  let first
-  do first = waiting.shift()
-  while (first?.isOver === true)
-  return first
-}

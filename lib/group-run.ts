@@ -1,10 +1,11 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Linked } from './chain'
 import type { Startable } from './dispatcher'
-import { Fifo, nextOf } from './fifo'
+import { Lane } from './lane'
 import type { Slots } from './slots'
 import type { Run, RunOwner } from './task-run'
 import type { OnFailure } from './types'
+import { Waiting } from './waiting'
 
 /** Who has a group in its order. */
 export interface GroupOwner extends RunOwner {
@@ -16,21 +17,21 @@ export interface GroupOwner extends RunOwner {
 export class GroupRun implements RunOwner, Startable, Linked {
   previous: Linked | null = null
   next: Linked | null = null
-  readonly #slots: Slots
   readonly #owner: GroupOwner
   readonly #concurrency: number
   readonly #onFailure: OnFailure
-  readonly #waiting = new Fifo<Run>()
+  readonly #waiting = new Waiting<Run>()
+  // As many as the group's concurrency admits: at work, or in line for a slot.
   readonly #started = new Set<Run>()
-  // With the dispatcher, or in line for a slot: at one place at a time.
-  #inLine = false
+  readonly #lane: Lane<Run>
+  #stopped = false
   #over = false
 
   constructor (slots: Slots, owner: GroupOwner, concurrency: number, onFailure: OnFailure) {
-    this.#slots = slots
     this.#owner = owner
     this.#concurrency = concurrency
     this.#onFailure = onFailure
+    this.#lane = new Lane(slots)
   }
 
   get log (): FastifyBaseLogger {
@@ -56,39 +57,52 @@ export class GroupRun implements RunOwner, Startable, Linked {
     return this.#waiting.length > 0
   }
 
-  /** Its turn, with a slot: starts one run, and asks for another turn if more may start. */
+  /** Its turn, with a slot for the first of its runs. */
   start (): void {
-    this.#inLine = false
-    const run = nextOf(this.#waiting)
-    if (run === undefined) this.#slots.release()
-    else {
-      this.#started.add(run)
-      run.start()
-    }
-    this.#advance()
+    this.#fill()
+    this.#lane.start()
+    this.#endIfDone()
+  }
+
+  due (run: Run): void {
+    this.#lane.push(run)
   }
 
   ended (run: Run): void {
     this.#owner.ended(run)
-    // One that never had its turn leaves the order of the others as it is.
-    if (!this.#started.delete(run)) return
-    if (run.state === 'failed' && this.#onFailure === 'stop') for (const each of this.#waiting.drain()) each.discard()
-    this.#advance()
+    if (!this.#started.delete(run)) {
+      this.#waiting.noteEnded()
+      return
+    }
+    if (run.state === 'failed' && this.#onFailure === 'stop' && !this.#stopped) this.#stop()
+    this.#fill()
+    this.#lane.advance()
+    this.#endIfDone()
   }
 
   abort (): void {
     for (const run of [...this.#waiting.drain(), ...this.#started]) run.abort()
   }
 
-  #advance (): void {
-    if (this.#inLine || this.#over) return
-    if (this.#waiting.length > 0) {
-      if (this.#started.size >= this.#concurrency) return
-      this.#inLine = true
-      this.#slots.request(this)
-    } else if (this.#started.size === 0) {
-      this.#over = true
-      this.#owner.groupEnded(this)
+  #fill (): void {
+    while (this.#started.size < this.#concurrency) {
+      const run = this.#waiting.next()
+      if (run === undefined) return
+      this.#started.add(run)
+      this.#lane.add(run)
     }
+  }
+
+  #stop (): void {
+    this.#stopped = true
+    const inLine = [...this.#started].filter(({ state }) => state === 'queued')
+    for (const run of inLine) this.#started.delete(run)
+    for (const run of [...inLine, ...this.#waiting.drain()]) run.discard()
+  }
+
+  #endIfDone (): void {
+    if (this.#over || this.#started.size > 0) return
+    this.#over = true
+    this.#owner.groupEnded(this)
   }
 }

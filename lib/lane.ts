@@ -1,37 +1,47 @@
 import type { Startable } from './dispatcher'
-import { Fifo, nextOf } from './fifo'
 import type { Slots } from './slots'
+import { Waiting } from './waiting'
 
 interface Item extends Startable {
-  /** Whether there is nothing to start any more. */
   readonly isOver: boolean
 }
 
 /** Items that wait for nothing but a slot. However many there are, they stand in line at one place. */
-export class Lane implements Startable {
+export class Lane<T extends Item> implements Startable {
   readonly #slots: Slots
-  readonly #items = new Fifo<Item>()
+  readonly #items = new Waiting<T>()
   #inLine = false
 
   constructor (slots: Slots) {
     this.#slots = slots
   }
 
-  push (item: Item): void {
+  /** Adds an item, without asking for a turn. */
+  add (item: T): void {
     this.#items.push(item)
-    this.#advance()
+  }
+
+  push (item: T): void {
+    this.add(item)
+    this.advance()
+  }
+
+  /** One has ended before its turn. */
+  noteEnded (): void {
+    this.#items.noteEnded()
   }
 
   /** Its turn, with a slot: starts the first, and asks for another turn if more wait. */
   start (): void {
     this.#inLine = false
-    const item = nextOf(this.#items)
+    const item = this.#items.next()
     if (item === undefined) this.#slots.release()
     else item.start()
-    this.#advance()
+    this.advance()
   }
 
-  #advance (): void {
+  /** Asks for a turn, if anything waits for one. */
+  advance (): void {
     if (this.#inLine || this.#items.length === 0) return
     this.#inLine = true
     this.#slots.request(this)

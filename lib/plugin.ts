@@ -13,7 +13,7 @@ const kRouteTasks = Symbol('fastify-background.route-tasks')
 /** No queue yet (`undefined` below reply decorators older than ours), none yet but `onSend` has come by, or the queue. */
 interface Slotted { [kQueue]: null | undefined | true | ReplyQueue }
 interface RouteConfig { background?: unknown, [kRouteTasks]?: readonly RouteEntry[] }
-type Done = () => void
+type Done = (error?: Error) => void
 
 async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions): Promise<void> {
   const options = resolveOptions(opts)
@@ -59,13 +59,14 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
     function passWithRouteTasks (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
       const queue = queueOf(reply) ?? openQueue(reply, tasks)
       queue.pass(payload, true)
-      done()
+      done(queue.takeRefusal())
     }
   }
 
   function acceptRouteTasks (_request: FastifyRequest, reply: FastifyReply, done: Done): void {
-    if (queueOf(reply) === undefined && routeTasksOf(reply).length > 0) openQueue(reply)
-    done()
+    const queue = queueOf(reply) ?? (routeTasksOf(reply).length > 0 ? openQueue(reply) : undefined)
+    // An earlier hook may have opened the queue, but the refusal is for the client.
+    done(queue?.takeRefusal())
   }
 
   // Runs before the hooks of a route. Where no `onRoute` could put `pass` behind them, in a 404 and on older routes,

@@ -4,13 +4,13 @@ import { unlink, type Linked } from './chain'
 import { dispatch, type Startable } from './dispatcher'
 import { createEntries, createRun, type Entry } from './entry'
 import { publishQueued } from './events'
-import { Fifo, nextOf } from './fifo'
 import { GroupRun, type GroupOwner } from './group-run'
 import { ReplySettling, type SettlingOwner } from './reply-settling'
 import { BackgroundTask, BackgroundTasks, toTasks } from './task'
 import type { Run } from './task-run'
 import { isThenable } from './thenable'
 import type { ReplyBackground, TaskFunction, TaskRun, When } from './types'
+import { Waiting } from './waiting'
 
 /** `reply.background`: the runs of one reply. They wait until it settles, then go one at a time, in order. */
 export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, SettlingOwner, Startable {
@@ -19,9 +19,11 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   readonly #background: Background
   readonly #reply: FastifyReply
   readonly #settling: ReplySettling
-  readonly #entries = new Fifo<Entry>()
+  readonly #entries = new Waiting<Entry>()
   // Runs of the route's tasks, which do not have their async context yet (R4).
   #unbound: Run[] = []
+  // Why the route's tasks could not be accepted.
+  #refusal: unknown
   #current: Entry | null = null
   #size = 0
   #settled = false
@@ -52,8 +54,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
 
   addTask (task: unknown, ...args: unknown[]): TaskRun<never> {
     const run = createRun(this.#background, this, task, args, 'always')
-    this.#accept(run, 1)
-    publishQueued(this.#background, run)
+    this.#accept([run], [run])
     return run as TaskRun as TaskRun<never>
   }
 
@@ -61,13 +62,24 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
     return this.#acceptAll(toTasks('addTasks()', tasks), 'always')
   }
 
-  /** Accepts the tasks that were declared on the route. */
+  /** Accepts the tasks that were declared on the route, or keeps the reason why it could not. */
   addRouteTasks (tasks: ReadonlyArray<BackgroundTask | BackgroundTasks | TaskFunction<never[]>>): void {
     const { request } = this.#reply
     const own = tasks.map((task) => typeof task === 'function'
       ? new BackgroundTask(task, request as never, this.#reply as never)
       : task)
-    this.#acceptAll(own, 'success', true)
+    try {
+      this.#acceptAll(own, 'success', true)
+    } catch (error) {
+      this.#refusal = error
+    }
+  }
+
+  /** Why the route's tasks could not be accepted, if so. It is told once. */
+  takeRefusal (): Error | undefined {
+    const refusal = this.#refusal as Error | undefined
+    this.#refusal = undefined
+    return refusal
   }
 
   /**
@@ -119,14 +131,19 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
       this.#advance()
       return
     }
-    this.#current = nextOf(this.#entries) ?? null
+    this.#current = this.#entries.next() ?? null
     if (this.#current === null) this.#background.slots.release()
     else this.#current.start()
+  }
+
+  due (run: Run): void {
+    this.#background.slots.request(run)
   }
 
   ended (run: Run): void {
     if (--this.#size === 0) this.#rest()
     if (run === this.#current) this.#next()
+    else this.#entries.noteEnded()
     this.#background.onChange?.()
   }
 
@@ -142,18 +159,19 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   #acceptAll (tasks: Array<BackgroundTask | BackgroundTasks>, when: When, unbound = false): Run[] {
     const { entries, runs } = createEntries(this.#background, this, tasks, when, unbound)
     if (unbound) this.#unbound = runs
-    for (const entry of entries) this.#accept(entry, entry instanceof GroupRun ? entry.size : 1)
-    for (const run of runs) publishQueued(this.#background, run)
+    if (runs.length > 0) this.#accept(entries, runs)
     return runs
   }
 
-  #accept (entry: Entry, runs: number): void {
-    if (runs === 0) return
+  #accept (entries: Entry[], runs: Run[]): void {
     if (this.#size === 0) (this.#settled ? this.#background.live : this.#background.open).add(this)
-    this.#size += runs
-    if (!this.#decided || this.#admits(entry)) this.#entries.push(entry)
+    this.#size += runs.length
+    for (const entry of entries) this.#entries.push(entry)
     if (this.#settled) this.#advance()
     else this.#settling.check()
+    for (const run of runs) publishQueued(this.#background, run)
+    // One that is left out is passed over in its turn.
+    if (this.#decided) for (const entry of entries) this.#admits(entry)
   }
 
   #bind (): void {

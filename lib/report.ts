@@ -28,11 +28,15 @@ export function reportCancel (run: TaskRun, log: FastifyBaseLogger): void {
   releaseStack(run.error)
 }
 
-/** Says that shutdown ended a run. */
-export function reportShutdown (run: TaskRun, log: FastifyBaseLogger): void {
-  attempt(() => log.warn(fieldsOf(run), run.startedAt === undefined
-    ? 'background task discarded: it had not started when closeTimeout was over'
-    : 'background task cancelled: it was still running when closeTimeout was over'))
+const WHERE_SHUTDOWN_CAME = {
+  queued: 'discarded: it had not started',
+  active: 'cancelled: it was still running',
+  retrying: 'cancelled: it was waiting for its next attempt'
+}
+
+/** Says that shutdown ended a run, and in which state it was. */
+export function reportShutdown (run: TaskRun, was: keyof typeof WHERE_SHUTDOWN_CAME, log: FastifyBaseLogger): void {
+  attempt(() => log.warn(fieldsOf(run), `background task ${WHERE_SHUTDOWN_CAME[was]} when closeTimeout was over`))
   releaseStack(run.error)
 }
 

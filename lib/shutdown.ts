@@ -66,9 +66,11 @@ export class Shutdown {
     await this.#waitWhile(unfinished, start + (end - start) / 2)
     for (const reply of [...open]) reply.settle()
     await this.#waitWhile(unfinished, end)
-    // First: a signal's listener may add a task, which nobody would wait for.
+    const abort = (): void => { for (const root of [...open, ...live]) root.abort() }
+    abort()
     this.#background.close()
-    for (const root of [...open, ...live]) root.abort()
+    // What the signals' listeners have added meanwhile: nobody would wait for it.
+    abort()
   }
 
   /** @returns the deadline, by the clock of `performance`. */

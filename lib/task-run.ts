@@ -4,6 +4,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { Attempt, type AttemptHost } from './attempt'
 import { retryDelay } from './backoff'
 import type { Linked } from './chain'
+import { now, toEpoch } from './clock'
 import { definedBy, functionOf, type Defined } from './definition'
 import type { Startable } from './dispatcher'
 import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_TASK_TIMEOUT } from './errors'
@@ -33,6 +34,8 @@ export interface RunHome extends AppBackground {
 /** Who has a run in its order: a reply's queue, a group, or the application. */
 export interface RunOwner {
   readonly log: FastifyBaseLogger
+  /** The next attempt of a run is due: starts the run in its turn, with a slot. */
+  due (run: Run): void
   /** Called once for each run, when it is in a final state and that has been reported. */
   ended (run: Run): void
 }
@@ -42,12 +45,11 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   previous: Linked | null = null
   next: Linked | null = null
   readonly name: string
-  readonly queuedAt = Date.now()
-  /** On which replies it runs. */
-  readonly when: When
   readonly #home: RunHome
-  readonly #policy: ResolvedPolicy
-  // What it lets go of at its end (R6); without an owner it is over.
+  readonly #defaultWhen: When
+  readonly #queued = now()
+  // What it lets go of at its end (R6); without an owner it is over. A condition may hold anything.
+  #policy: ResolvedPolicy | null
   #owner: RunOwner | null
   #fn: TaskFunction<never[]> | null
   #args: readonly unknown[] | null
@@ -60,8 +62,8 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   // Of the attempt's time-out, or of the wait for the next attempt.
   #timer: NodeJS.Timeout | null = null
   #id: string | undefined
-  #startedAt: number | undefined
-  #finishedAt: number | undefined
+  #started: number | undefined
+  #ended: number | undefined
   #progress: TaskProgress | undefined
   #error: unknown
   #result: unknown
@@ -78,7 +80,7 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     this.name = nameOf(fn)
     this.#home = home
     this.#policy = home.policyOf(definedBy(fn))
-    this.when = this.#policy.when ?? when
+    this.#defaultWhen = when
     this.#owner = owner
     this.#fn = functionOf(fn)
     this.#args = args
@@ -92,6 +94,11 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
       if (!this.isOver) this.#home.ledger.remember(this.#id, this)
     }
     return this.#id
+  }
+
+  /** On which replies it runs. */
+  get when (): When {
+    return this.#policy?.when ?? this.#defaultWhen
   }
 
   get state (): TaskState {
@@ -114,12 +121,21 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     return this.#result
   }
 
+  get queuedAt (): number {
+    return toEpoch(this.#queued)
+  }
+
   get startedAt (): number | undefined {
-    return this.#startedAt
+    return this.#started === undefined ? undefined : toEpoch(this.#started)
   }
 
   get finishedAt (): number | undefined {
-    return this.#finishedAt
+    return this.#ended === undefined ? undefined : toEpoch(this.#ended)
+  }
+
+  /** Whether it has had a turn. */
+  get hasStarted (): boolean {
+    return this.#started !== undefined
   }
 
   /** Whether it is in a final state. */
@@ -162,12 +178,14 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     }
     this.#move('active')
     this.#attempts++
-    this.#startedAt ??= Date.now()
+    this.#started ??= now()
     this.#error = undefined
     this.#progress = undefined
     const attempt = this.#attempt = new Attempt(this, this.#owner.log, traceAttempt(this.#home, this))
-    this.#scope!.runInAsyncScope(Attempt.start, undefined, attempt, this.#fn!, this.#args!)
-    const { timeout } = this.#policy
+    const { timeout, retries } = this.#policy!
+    // Up to Node 22, `enterWith` changes the scope that it is called in: the next attempt is not to see that.
+    const scope = retries === 0 ? this.#scope! : this.within(() => new AsyncResource('BackgroundTask'))
+    scope.runInAsyncScope(Attempt.start, undefined, attempt, this.#fn!, this.#args!)
     if (timeout > 0 && this.isAt(attempt)) this.#timer = setTimeout(() => this.#timeOut(attempt), timeout)
   }
 
@@ -187,9 +205,9 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     this.#end('completed').ended(this)
   }
 
-  failed (attempt: Attempt, error: unknown): void {
+  failed (attempt: Attempt, error: unknown, final = false): void {
     if (!this.isAt(attempt)) return
-    const delay = retryDelay(this.#policy, this.#attempts, error)
+    const delay = final ? undefined : retryDelay(this.#policy!, this.#attempts, error)
     if (delay === undefined) this.fail(error)
     else this.#retry(error, delay)
   }
@@ -214,12 +232,14 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   abort (): void {
     if (this.#owner === null) return
     const { log } = this.#owner
-    const state = this.#startedAt === undefined ? 'discarded' : 'cancelled'
-    this.#giveUp(state, new FST_ERR_BACKGROUND_CLOSED(this.name, state), () => reportShutdown(this, log))
+    const was = this.#state as 'queued' | 'active' | 'retrying'
+    const state = was === 'queued' ? 'discarded' : 'cancelled'
+    this.#giveUp(state, new FST_ERR_BACKGROUND_CLOSED(this.name, state), () => reportShutdown(this, was, log))
   }
 
   #giveUp (state: 'cancelled' | 'discarded', reason: unknown, report: () => void): void {
     const attempt = this.#attempt
+    const scope = this.#scope
     this.#error = reason
     const owner = this.#end(state)
     if (state === 'cancelled') publishCancelled(this.#home, this)
@@ -227,28 +247,32 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     report()
     owner.ended(this)
     // The last: what listens to the signal is not ours.
-    if (attempt !== null) Attempt.abort(attempt, reason)
+    if (attempt !== null) scope!.runInAsyncScope(Attempt.abort, undefined, attempt, reason)
   }
 
   #timeOut (attempt: Attempt): void {
-    const error = new FST_ERR_BACKGROUND_TASK_TIMEOUT(this.name, this.#policy.timeout)
-    this.within(() => this.failed(attempt, error))
-    Attempt.abort(attempt, error)
+    const error = new FST_ERR_BACKGROUND_TASK_TIMEOUT(this.name, this.#policy!.timeout)
+    this.within(() => {
+      this.failed(attempt, error)
+      Attempt.abort(attempt, error)
+    })
   }
 
   #retry (error: unknown, delay: number): void {
     const { log } = this.#owner!
     this.#error = error
     this.#leave('retrying')
-    this.#timer = setTimeout(() => this.#home.slots.request(this), delay)
-    publishRetrying(this.#home, this, delay)
+    // A subscriber may have cancelled it.
+    if (this.isOver) return
+    this.#timer = setTimeout(() => this.#owner!.due(this), delay)
     reportRetry(this, log, delay)
+    publishRetrying(this.#home, this, delay)
   }
 
   #end (state: 'completed' | 'failed' | 'discarded' | 'cancelled'): RunOwner {
     const owner = this.#owner!
-    this.#finishedAt = Date.now()
-    this.#owner = this.#fn = this.#args = this.#scope = null
+    this.#ended = now()
+    this.#owner = this.#policy = this.#fn = this.#args = this.#scope = null
     if (this.#id !== undefined) this.#home.ledger.forget(this.#id)
     this.#leave(state)
     this.#resolveFinished?.(this)

@@ -1,15 +1,14 @@
-import diagnostics from 'node:diagnostics_channel'
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
-import type { RetryingEvent, TaskEvent } from '../../lib/index'
 import { listen } from '../helpers/app'
 import { turn } from '../helpers/latch'
 import { createClients, type Clients, type Transport } from './clients'
 import { Gates } from './gates'
+import { countTimers, subscribe } from './listeners'
 import { Model } from './model'
-import type { Program, Step, TaskPlan } from './program'
+import { PLAIN_TASK, type Program, type Step, type TaskPlan } from './program'
 import type { RunRecord } from './records'
 import { createServer, indexOf, pathOf } from './server'
 import { Tasks } from './tasks'
@@ -24,8 +23,7 @@ const MANY_MORE_TURNS = 10 * MANY_TURNS
 // How long time is let pass, in milliseconds.
 const SOME_TIME = 3
 
-const WAITING: TaskPlan =
-  { policy: null, style: 'async', ends: ['completes'], onAbort: 'nothing', cancelled: 'never', adds: [], addsLater: [] }
+const WAITING: TaskPlan = { ...PLAIN_TASK, style: 'async' }
 
 interface Action {
   readonly label: string
@@ -45,7 +43,7 @@ export async function run (program: Program, transport: Transport): Promise<void
   const app = await createServer(model, gates, tasks, transport === 'http2')
   const { port } = await listen(app)
   const driver = new Driver(app, model, gates, tasks, createClients(transport, port), timers)
-  const unsubscribe = subscribe(model, () => app)
+  const unsubscribe = subscribe(model, app)
   try {
     for (const step of program.schedule) await driver.take(step)
     await driver.finish()
@@ -55,28 +53,6 @@ export async function run (program: Program, transport: Transport): Promise<void
   } finally {
     unsubscribe()
   }
-}
-
-/** Listens to what the plugin and the process say. */
-function subscribe (model: Model, app: () => FastifyInstance): () => void {
-  const ours = <E extends TaskEvent>(listener: (event: E) => void) => (event: unknown) => {
-    if ((event as E).background === app().background) listener(event as E)
-  }
-  const channels = [
-    ['fastify.background.task.queued', ours(({ run }) => model.queued(run))],
-    ['fastify.background.task.retrying', ours((event: RetryingEvent) => model.retrying(event))]
-  ] as const
-  const reject = (reason: unknown): void => model.violation(`unhandled rejection: ${String(reason)}`)
-  for (const [name, listener] of channels) diagnostics.subscribe(name, listener)
-  process.on('unhandledRejection', reject)
-  return () => {
-    for (const [name, listener] of channels) diagnostics.unsubscribe(name, listener)
-    process.off('unhandledRejection', reject)
-  }
-}
-
-function countTimers (): number {
-  return process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
 }
 
 class Driver {

@@ -1,4 +1,8 @@
-import type { AddPlan, HandlerPlan, Program, RequestPlan, TaskPlan } from './program'
+import {
+  PLAIN_TASK, type AddPlan, type HandlerPlan, type Program, type RequestPlan, type RoutePlan, type TaskPlan
+} from './program'
+
+const ROUTE: RoutePlan = { background: [], inConfig: false }
 
 /** Programs that a version of the plugin failed on, as small as fast-check could make them. They are run first. */
 export const found: Program[] = [
@@ -15,11 +19,37 @@ export const found: Program[] = [
     when: 'success',
     settleTimeout: 1,
     requests: [request({ before: [add(task()), 'wait'], after: [add(task())] }, { leaves: true })]
+  }),
+  // The error of the first attempt was still there in the second.
+  program({ requests: [request({ before: [add(task({ policy: { retries: 1 }, ends: ['fails', 'completes'] }))] })] }),
+  // A route's function was cancelled, and the tasks that it returned were accepted all the same.
+  program({
+    routes: [
+      {
+        background: [{
+          kind: 'function', task: task({ style: 'async', cancelled: 'by itself' }), returns: { kind: 'task', task: task() }
+        }],
+        inConfig: false
+      },
+      ROUTE
+    ],
+    requests: [request()]
+  }),
+  // Shutdown ended a run at the very last, whose function then added another: nothing ended that.
+  program({
+    closeTimeout: 0,
+    closes: true,
+    allLeave: true,
+    requests: [request({
+      before: ['wait', { to: 'app', entry: { kind: 'task', task: task({ style: 'async', onAbort: 'adds' }) } }],
+      reply: { kind: 'never' }
+    })],
+    // Sent, close(), the gate, all leave.
+    schedule: [0, 1, 1, 0].map((pick) => ({ pick, then: 'quiet' }))
   })
 ]
 
 function program (changes: Partial<Program>): Program {
-  const route = { background: [], inConfig: false }
   return {
     when: 'default',
     settleTimeout: 20_000,
@@ -29,14 +59,14 @@ function program (changes: Partial<Program>): Program {
     policy: { retries: 0, timeout: 0, delay: 0, jitter: false },
     closes: false,
     allLeave: false,
-    routes: [route, route],
+    routes: [ROUTE, ROUTE],
     requests: [],
     schedule: [],
     ...changes
   }
 }
 
-function request (handler: Partial<HandlerPlan>, changes: Partial<RequestPlan> = {}): RequestPlan {
+function request (handler: Partial<HandlerPlan> = {}, changes: Partial<RequestPlan> = {}): RequestPlan {
   return {
     route: 0,
     hook: [],
@@ -47,9 +77,7 @@ function request (handler: Partial<HandlerPlan>, changes: Partial<RequestPlan> =
 }
 
 function task (changes: Partial<TaskPlan> = {}): TaskPlan {
-  return {
-    policy: null, style: 'sync', ends: ['completes'], onAbort: 'nothing', cancelled: 'never', adds: [], addsLater: [], ...changes
-  }
+  return { ...PLAIN_TASK, ...changes }
 }
 
 function add (task: TaskPlan): AddPlan {

@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { BackgroundStats, RetryingEvent, TaskContext, TaskRun, TaskState } from '../../lib/index'
 import { abortsWith, failsWith, hasCode, isRetried, waits } from './attempts'
+import { Books } from './books'
 import { groupFaults, mayStart, orderFaults } from './order'
-import type { EntryPlan, Program, RouteTaskPlan, TaskPlan } from './program'
-import { AttemptRecord, EntryRecord, ReplyRecord, RunRecord, type Condition, type Status } from './records'
+import type { EntryPlan, Program, RouteTaskPlan } from './program'
+import { AttemptRecord, ReplyRecord, type RunRecord, type Status } from './records'
 
 /** Tasks that are about to be added. */
 export interface Offer {
@@ -23,21 +24,16 @@ export class Model {
   /** What `when` throws where the program says so. */
   readonly whenError = new Error('when')
   closing = false
-  /** Accepted, in this order. */
-  readonly #runs: RunRecord[] = []
-  readonly #entries: EntryRecord[] = []
-  readonly #byRun = new Map<TaskRun, RunRecord>()
-  /** Offered, by their names. */
-  readonly #offered = new Map<string, RunRecord>()
+  readonly #books: Books
   readonly #reported = new Map<TaskRun, number>()
   readonly #violations: string[] = []
   // Runs that `app.close()` has found at work, or waiting for one that is.
   #atWork: RunRecord[] = []
-  #clock = 0
   #idles = 0
 
   constructor (readonly program: Program, private readonly app: () => FastifyInstance) {
     this.replies = program.requests.map((plan, index) => new ReplyRecord(index, plan))
+    this.#books = new Books(program)
   }
 
   note (line: string): void {
@@ -56,11 +52,10 @@ export class Model {
 
   /** A call is about to be made. */
   offer (owner: ReplyRecord | null, label: string, plan: EntryPlan): Offer {
-    const records = this.#make(owner, 'call', label, plan)
-    // With the first look at a reply's queue come the tasks of its route.
-    const missing = owner?.missing ?? 0
-    const fits = this.#fits(missing) && (records.length === 0 || this.#fits(missing + records.length))
-    return { label, records, fits }
+    const records = this.#books.offer({ owner, from: 'call', label }, plan)
+    // With the first look at a reply's queue come the tasks of its route, if there is room for them.
+    const missing = owner === null ? 0 : this.#missing(owner)
+    return { label, records, fits: records.length === 0 || this.#fits(missing + records.length) }
   }
 
   /** The call has returned these. */
@@ -84,15 +79,14 @@ export class Model {
 
   /** A request has come: the tasks of its route are accepted with the first look at its queue, or in `onRequest`. */
   arrives (owner: ReplyRecord, plans: readonly RouteTaskPlan[]): void {
-    owner.routeRuns = plans.flatMap((plan, i) => {
-      const entry = plan.kind === 'group' ? plan : { kind: 'task', task: plan.task } as const
-      return this.#make(owner, 'route', `r${owner.index}/route${i}`, entry, `route${owner.plan.route}/${i}`)
-    })
+    const { index, plan: { route } } = owner
+    owner.routeRuns = plans.flatMap((plan, i) =>
+      this.#books.offer({ owner, from: 'route', label: `r${index}/route${i}`, name: `route${route}/${i}` }, plan))
   }
 
   /** All hooks of the program have run, and the plugin's own is next. */
   passesHooks (owner: ReplyRecord): void {
-    if (owner.missing > 0) owner.isRefused = !this.#fits(owner.missing)
+    this.#missing(owner)
   }
 
   /** Its handler is called. */
@@ -106,6 +100,7 @@ export class Model {
   /** A request fails because tasks were refused. */
   refusedRequest (owner: ReplyRecord, error: Error): void {
     this.note(`r${owner.index} refused`)
+    if (this.closing && hasCode(error, 'CLOSED')) owner.isRefused = true
     if (!owner.isRefused) this.violation(`maxPending: r${owner.index} has failed with ${String(error)}, though there was room`)
     this.known(owner, 503)
     owner.complete = true
@@ -120,31 +115,24 @@ export class Model {
 
   /** A function returns tasks, which are accepted a moment later, if its attempt still counts. @returns them. */
   returns (by: AttemptRecord, plan: EntryPlan): readonly RunRecord[] {
-    by.returned = this.#make(by.record.entry.owner, 'call', `${by.label}/returned`, plan, undefined, by)
+    const { owner } = by.record.entry
+    by.returned = this.#books.offer({ owner, from: 'call', label: `${by.label}/returned`, by }, plan)
     return by.returned
   }
 
   /** The plugin says that it has accepted a run. */
   queued (run: TaskRun): void {
-    const record = this.#offered.get(run.name)
+    const record = this.#books.accept(run)
     if (record === undefined) return this.violation(`${run.name} was accepted, and nobody has added it`)
-    this.#offered.delete(run.name)
     this.note(`${record.label} accepted`)
-    record.run = run
-    this.#byRun.set(run, record)
-    this.#runs.push(record)
-    const { entry } = record
-    if (!this.#entries.includes(entry)) {
-      entry.at = ++this.#clock
-      this.#entries.push(entry)
-    }
-    if (entry.by?.isCurrent === false) this.violation(`R5: ${record.label} was accepted, though ${entry.by.label} is over`)
+    const { by } = record.entry
+    if (by?.isCurrent === false) this.violation(`R5: ${record.label} was accepted, though ${by.label} is over`)
   }
 
   /** A run's function has been called. */
   started (context: TaskContext): AttemptRecord | undefined {
     const run = this.app().background.get(context.id)
-    const record = this.#byRun.get(run!)
+    const record = this.#books.find(run)
     if (record === undefined) {
       this.violation(`get(): ${context.name} is at work, and not known by its id`)
       return undefined
@@ -158,7 +146,7 @@ export class Model {
     if (record.cancelled !== undefined) this.violation(`R5: ${attempt.label} starts, though its run was cancelled`)
     if (record.entry.condition === 'never') this.violation(`T4: ${attempt.label} starts, its condition is false`)
     this.#checkTrigger(record)
-    for (const fault of [...orderFaults(record, this.#entries), ...groupFaults(record)]) this.violation(fault)
+    for (const fault of [...orderFaults(record, this.#books.entries), ...groupFaults(record)]) this.violation(fault)
     this.check()
     return attempt
   }
@@ -177,7 +165,7 @@ export class Model {
 
   /** The plugin says that an attempt has failed, and that there will be another. */
   retrying ({ run, error, delay }: RetryingEvent): void {
-    const attempt = this.#byRun.get(run)?.attempts.at(-1)
+    const attempt = this.#books.find(run)?.attempts.at(-1)
     if (attempt === undefined) return this.violation(`${run.name} is retrying, and has not started`)
     this.note(`${attempt.label} has failed, the next in ${delay} ms`)
     attempt.isRetried = true
@@ -220,12 +208,12 @@ export class Model {
   check (): void {
     const counts: Record<TaskState, number> =
       { queued: 0, active: 0, retrying: 0, completed: 0, failed: 0, cancelled: 0, discarded: 0 }
-    for (const record of this.#runs) {
+    for (const record of this.runs) {
       const fault = record.look()
       if (fault !== undefined) this.violation(`${record.label} ${fault}`)
       counts[record.run.state]++
     }
-    const expected: BackgroundStats = { accepted: this.#runs.length, ...counts, stored: 0 }
+    const expected: BackgroundStats = { accepted: this.runs.length, ...counts, stored: 0 }
     const { stats } = this
     const text = (): string => `${JSON.stringify(expected)}, stats() says ${JSON.stringify(stats)}`
     for (const name of Object.keys(expected) as Array<keyof BackgroundStats>) {
@@ -240,7 +228,7 @@ export class Model {
   quiet (): void {
     const { active } = this.stats
     if (active >= this.program.concurrency) return
-    for (const entry of this.#entries.filter((entry) => mayStart(entry, this.#entries))) {
+    for (const entry of this.#books.entries.filter((entry) => mayStart(entry, this.#books.entries))) {
       const labels = entry.runs.map(({ label, run }) => `${label} is ${run.state}`)
       this.violation(`concurrency: only ${active} runs are active, and there is more to start: ${labels.join(', ')}`)
     }
@@ -248,7 +236,7 @@ export class Model {
 
   /** Asks when all is done. */
   idle (): void {
-    const before = [...this.#runs]
+    const before = [...this.runs]
     this.#idles++
     this.app().background.idle().then(() => {
       this.#idles--
@@ -262,8 +250,8 @@ export class Model {
   close (): void {
     if (this.closing) return
     this.closing = true
-    const begun = new Set(this.#runs.filter(({ hasStarted }) => hasStarted).map(({ entry }) => entry.owner))
-    this.#atWork = this.#runs.filter(({ entry }) => entry.owner === null || begun.has(entry.owner))
+    const begun = new Set(this.runs.filter(({ hasStarted }) => hasStarted).map(({ entry }) => entry.owner))
+    this.#atWork = this.runs.filter(({ entry }) => entry.owner === null || begun.has(entry.owner))
   }
 
   /** The `onClose` hooks of other plugins run. */
@@ -295,16 +283,16 @@ export class Model {
 
   /** How many attempts there were so far. */
   get starts (): number {
-    return this.#runs.reduce((sum, { attempts }) => sum + attempts.length, 0)
+    return this.runs.reduce((sum, { attempts }) => sum + attempts.length, 0)
   }
 
   /** Something may come of it if a few milliseconds go by. */
   get waitsForTime (): boolean {
-    return this.#runs.some(({ run, policy }) => run.state === 'retrying' || (run.state === 'active' && policy.timeout > 0))
+    return this.runs.some(({ run, policy }) => run.state === 'retrying' || (run.state === 'active' && policy.timeout > 0))
   }
 
   get runs (): readonly RunRecord[] {
-    return this.#runs
+    return this.#books.runs
   }
 
   /** How often `onTaskError` was called, for each run. */
@@ -312,36 +300,14 @@ export class Model {
     return this.#reported
   }
 
+  /** How many of the route's tasks are about to be accepted. */
+  #missing (owner: ReplyRecord): number {
+    if (!this.#fits(owner.missing)) owner.isRefused = true
+    return owner.isRefused ? 0 : owner.missing
+  }
+
   #fits (runs: number): boolean {
-    return this.#runs.filter(({ isFinal }) => !isFinal).length + runs <= this.program.maxPending
-  }
-
-  /** @param name What the tasks go by, if it is not `label`. */
-  #make (
-    owner: ReplyRecord | null, from: 'route' | 'call', label: string, plan: EntryPlan, name = label, by: AttemptRecord | null = null
-  ): RunRecord[] {
-    const condition = this.#condition(owner, from)
-    const { policy } = this.program
-    const make = (suffix: string, task: TaskPlan, entry: EntryRecord): RunRecord => {
-      const record = new RunRecord(label + suffix, task, { ...policy, ...task.policy }, entry)
-      entry.runs.push(record)
-      this.#offered.set(name + suffix, record)
-      return record
-    }
-    const alone = (): EntryRecord => new EntryRecord(owner, condition, 1, false, by)
-    if (plan.kind === 'task') return [make('', plan.task, alone())]
-    const group = plan.kind === 'group'
-      ? new EntryRecord(owner, condition, plan.concurrency, plan.onFailure === 'stop', by)
-      : null
-    return plan.tasks.map((task, i) => make(`.${i}`, task, group ?? alone()))
-  }
-
-  #condition (owner: ReplyRecord | null, from: 'route' | 'call'): Condition {
-    const { when } = this.program
-    if (owner === null) return 'always'
-    if (when === 'default') return from === 'route' ? 'success' : 'always'
-    if (when === 'odd') return owner.index % 2 === 1 ? 'always' : 'never'
-    return when
+    return this.#books.unfinished + runs <= this.program.maxPending
   }
 
   /** T1, by what the program has let happen, and by the response itself. */

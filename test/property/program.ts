@@ -64,6 +64,11 @@ export interface TaskPlan {
   readonly addsLater: readonly AddPlan[]
 }
 
+/** One that does nothing, at once. */
+export const PLAIN_TASK: TaskPlan = {
+  policy: null, style: 'sync', ends: ['completes'], onAbort: 'nothing', cancelled: 'never', adds: [], addsLater: []
+}
+
 /** `unrecoverable` is an error as well, and so is a number: a `RetryAfterError`. */
 export type Ending = 'completes' | 'fails' | 'unrecoverable' | 'never ends' | number
 

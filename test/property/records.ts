@@ -99,7 +99,7 @@ export class AttemptRecord {
 /** One place in an order: a run alone, or a group. */
 export class EntryRecord {
   readonly runs: RunRecord[] = []
-  /** When it was accepted, on the model's clock. */
+  /** Its place in the order of acceptance, from 1; 0 before that. */
   at = 0
 
   constructor (
@@ -109,7 +109,7 @@ export class EntryRecord {
     readonly concurrency: number,
     readonly stops: boolean,
     /** The attempt that returned it. */
-    readonly by: AttemptRecord | null
+    readonly by: AttemptRecord | undefined
   ) {}
 }
 

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import background, { type RouteBackground, type TaskContext, type TaskFunction } from '../../lib/index'
 import type { Gates } from './gates'
 import type { Model } from './model'
-import type { AddPlan, Ending, EntryPlan, RouteTaskPlan, TaskPlan } from './program'
+import { PLAIN_TASK, type AddPlan, type Ending, type EntryPlan, type RouteTaskPlan, type TaskPlan } from './program'
 import type { AttemptRecord, ReplyRecord, RunRecord } from './records'
 
 const { BackgroundTask, BackgroundTasks, defineTask, RetryAfterError, UnrecoverableError } = background
@@ -91,7 +91,7 @@ export class Tasks {
       signal.addEventListener('abort', () => {
         this.#model.note(`${label} is told to end`)
         if (record.plan.onAbort === 'rejects') reject(signal.reason)
-        else this.add(null, `${label}/clean-up`, { to: 'app', entry: { kind: 'task', task: CLEAN_UP } })
+        else this.add(null, `${label}/clean-up`, { to: 'app', entry: { kind: 'task', task: PLAIN_TASK } })
       })
       ended.then(resolve, reject)
     })
@@ -117,9 +117,6 @@ export class Tasks {
     return toEntry(plan, functions.map((fn) => new BackgroundTask(fn)))
   }
 }
-
-const CLEAN_UP: TaskPlan =
-  { policy: null, style: 'sync', ends: ['completes'], onAbort: 'nothing', cancelled: 'never', adds: [], addsLater: [] }
 
 function errorOf (ending: Ending, label: string): Error | undefined {
   if (typeof ending === 'number') return new RetryAfterError(ending)
