@@ -1,12 +1,15 @@
 const START = Date.now()
+const MAX_SMALL = 2 ** 31
 
 /**
- * The time in milliseconds since the process loaded this module: a small integer, which V8 keeps in the object itself.
- * An epoch is an object of its own, which a run that has ended would keep alive until the next full collection: a run
- * in a row of 100,000 cost a quarter more (measured on Node 20).
+ * The time in milliseconds since the process loaded this module. V8 keeps a small integer in the object itself; an epoch
+ * is an object of its own, which a run that has ended keeps alive until the next full collection: 100,000 runs in a row
+ * cost a quarter more each (measured on Node 20).
  */
 export function now (): number {
-  return Date.now() - START
+  const time = Date.now() - START
+  // Only an operator of 32 bits makes a small integer of what a difference of doubles gives.
+  return Math.abs(time) < MAX_SMALL ? time | 0 : time
 }
 
 /** As milliseconds since the epoch. */

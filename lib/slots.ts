@@ -1,4 +1,4 @@
-import { dispatch, type Startable } from './dispatcher'
+import { dispatch, dispatchSuccessor, type Startable } from './dispatcher'
 import { Fifo } from './fifo'
 
 /**
@@ -32,6 +32,6 @@ export class Slots {
   release (): void {
     const next = this.#line.shift()
     if (next === undefined) this.#taken--
-    else dispatch(next)
+    else dispatchSuccessor(next)
   }
 }
