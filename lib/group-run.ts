@@ -95,9 +95,8 @@ export class GroupRun implements RunOwner, Startable, Linked {
 
   #stop (): void {
     this.#stopped = true
-    const inLine = [...this.#started].filter(({ state }) => state === 'queued')
-    for (const run of inLine) this.#started.delete(run)
-    for (const run of [...inLine, ...this.#waiting.drain()]) run.discard()
+    // Of those that have their places some may still stand in line.
+    for (const run of [...this.#started, ...this.#waiting.drain()]) if (run.state === 'queued') run.discard()
   }
 
   #endIfDone (): void {

@@ -1,6 +1,7 @@
 import t from 'tap'
 import Fastify, { type FastifyInstance, type FastifyReply, type RouteShorthandOptions } from 'fastify'
 import background from '../lib/index'
+import { anotherCopy } from './helpers/another-copy'
 import { createApp } from './helpers/app'
 import { counts } from './helpers/counts'
 import { turn } from './helpers/latch'
@@ -278,18 +279,5 @@ function errorOf (fn: () => unknown): unknown {
     fn()
   } catch (error) {
     return error
-  }
-}
-
-/** The package, loaded once more. */
-function anotherCopy (): typeof background {
-  const entry = require.resolve('../lib/index')
-  const own = Object.keys(require.cache).filter((file) => file.startsWith(entry.slice(0, entry.lastIndexOf('index'))))
-  const kept = own.map((file) => [file, require.cache[file]] as const)
-  for (const file of own) delete require.cache[file]
-  try {
-    return require('../lib/index') as typeof background
-  } finally {
-    for (const [file, module] of kept) require.cache[file] = module
   }
 }

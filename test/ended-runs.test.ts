@@ -108,3 +108,23 @@ t.test('L2: a task that is added when the last deadline ends another is ended wi
   t.strictSame(ran, [])
   t.strictSame(app.background.stats(), counts({ accepted: 2, cancelled: 1, discarded: 1 }))
 })
+
+t.test('L1: a task that is added when shutdown ends the last of the runs is ended with them', async (t) => {
+  const app = await createApp(t, { closeTimeout: 0 })
+  const ran: string[] = []
+  let added!: background.TaskRun
+  app.addHook('preClose', async () => {
+    const run = app.background.addTask(function () {
+      this.signal.addEventListener('abort', () => { added = app.background.addTask(() => { ran.push('not to run') }) })
+      return never()
+    })
+    await until(() => run.state === 'active')
+  })
+  await app.ready()
+  await app.close()
+
+  t.equal(added.state, 'discarded')
+  await manyTurns()
+  t.strictSame(ran, [])
+  t.strictSame(app.background.stats(), counts({ accepted: 2, cancelled: 1, discarded: 1 }))
+})

@@ -42,6 +42,12 @@ t.test('R6: a run whose condition threw holds neither request, reply nor argumen
   await letsGo(t, ['failed'], (reply, argument) => [reply.background.addTask(use, argument, reply)], { when })
 })
 
+t.test('R6: a run whose definition has a condition of its own holds neither request, reply nor arguments', async (t) => {
+  await letsGo(t, ['completed'], (reply, argument) => [
+    reply.background.addTask(background.defineTask(use, { when: () => reply.statusCode === 200 }), argument, reply)
+  ])
+})
+
 t.test('R6: the runs of a group hold neither request, reply nor arguments', async (t) => {
   await letsGo(t, ['completed', 'failed', 'discarded'], (reply, argument) => reply.background.addTasks(
     new BackgroundTasks([], { onFailure: 'stop' })

@@ -1,0 +1,126 @@
+import t from 'tap'
+import background from '../lib/index'
+import { createApp } from './helpers/app'
+import { counts } from './helpers/counts'
+import { isCollected } from './helpers/gc'
+import { latch, turn, until } from './helpers/latch'
+import { occupy } from './helpers/limited'
+import { manyTurns } from './helpers/reply'
+import { serve } from './helpers/serve'
+
+const { BackgroundTasks, defineTask } = background
+
+for (const [where, add] of [
+  ['outside a request', (app, tasks) => app.background.addTasks(tasks)],
+  ['of a group', (app, tasks) => app.background.addTasks(new BackgroundTasks(tasks, { concurrency: Infinity }))],
+  ['of a group of a reply', async (app, tasks) => {
+    app.get('/group', async (_, reply) => reply.background.addTasks(new BackgroundTasks(tasks, { concurrency: Infinity })).length)
+    await app.inject('/group')
+  }]
+] satisfies Array<[string, (app: Awaited<ReturnType<typeof createApp>>, tasks: Array<background.TaskDefinition<[]>>) => unknown]>) {
+  const DELAY = 100 // longer than it takes them all to fail
+  t.test(`R2: runs ${where} whose next attempts are due stand in line at one place`, async (t) => {
+    const app = await createApp(t, { concurrency: 1 })
+    const go = latch()
+    const order: string[] = []
+    let failed = 0
+    app.get('/', async (_, reply) => {
+      reply.background.addTask(() => { order.push('reply') })
+      return 'ok'
+    })
+    const flaky = defineTask(function () {
+      if (this.attempt > 1) order.push('again')
+      else if (++failed <= 5) throw new Error('broken')
+    }, { retries: 1, backoff: { delay: DELAY, jitter: false } })
+    await add(app, [flaky, flaky, flaky, flaky, flaky, defineTask(() => go)])
+    await until(() => app.background.stats().retrying === 5 && app.background.stats().active === 1)
+    // Timers come in their order: when this one does, all five have asked.
+    await new Promise((resolve) => setTimeout(resolve, DELAY))
+    await turn()
+    await app.inject('/')
+    await manyTurns()
+    go.open()
+    await app.background.idle()
+
+    t.strictSame(order.slice(0, 2), ['again', 'reply'])
+  })
+}
+
+t.test('R2: short asynchronous tasks that follow each other in a slot share turns of the event loop', async (t) => {
+  const RUNS = 1_000
+  const app = await createApp(t, { concurrency: 1 })
+  for (let i = 0; i < RUNS; i++) app.background.addTask(async () => {})
+  let turns = 0
+  while (app.background.stats().completed < RUNS) {
+    await turn()
+    turns++
+  }
+
+  t.ok(turns < RUNS, `${turns} turns`)
+})
+
+t.test('R1: a group that stops discards, in order, what stands in line for a slot, and lets a retrying run go on', async (t) => {
+  const app = await createApp(t, { concurrency: 1 })
+  const discarded: string[] = []
+  const fails = latch()
+  const named = (name: string): background.TaskDefinition<[]> => defineTask(() => {}, { name })
+  const runs = app.background.addTasks(new BackgroundTasks([
+    defineTask(function () {
+      if (this.attempt === 1) throw new Error('broken')
+    }, { name: 'again', retries: 1, backoff: { delay: 0 } }),
+    defineTask(async () => {
+      await fails
+      throw new Error('broken')
+    }, { name: 'fails' }),
+    named('in line'),
+    named('waiting'),
+    named('waiting, too')
+  ], { concurrency: 3, onFailure: 'stop' }))
+  await until(() => runs[0].state === 'retrying' && runs[1].state === 'active')
+  await manyTurns()
+  for (const run of runs) run.finished().then(({ name, state }) => { if (state === 'discarded') discarded.push(name) })
+  fails.open()
+  await app.background.idle()
+  await turn()
+
+  t.strictSame(runs.map(({ state }) => state), ['completed', 'failed', 'discarded', 'discarded', 'discarded'])
+  t.strictSame(discarded, ['in line', 'waiting', 'waiting, too'])
+})
+
+t.test('R1: a group whose runs are cancelled in line for a slot, all or some, lets go on what is behind', async (t) => {
+  const app = await createApp(t, { concurrency: 1 })
+  const open = await occupy(app, 1)
+  const ran: string[] = []
+  const task = (name: string) => (): void => { ran.push(name) }
+  let some!: background.TaskRun[]
+  let all!: background.TaskRun[]
+  await serve(app, (reply) => {
+    all = reply.background.addTasks(new BackgroundTasks([task('never'), task('never')], { concurrency: 2 }))
+    some = reply.background.addTasks(new BackgroundTasks([task('never'), task('b'), task('c')], { concurrency: 2 }))
+    reply.background.addTask(task('behind'))
+  })
+  await manyTurns()
+  for (const run of [...all, some[0]]) t.ok(run.cancel())
+  open()
+  await app.background.idle()
+
+  t.strictSame(ran, ['b', 'c', 'behind'])
+  t.strictSame(app.background.stats(), counts({ accepted: 7, completed: 4, cancelled: 3 }))
+})
+
+t.test('R6: runs that are added and cancelled while there is no slot do not stay', async (t) => {
+  const app = await createApp(t, { concurrency: 1 })
+  const open = await occupy(app, 1)
+  const first = new WeakRef(cancelled(app))
+  // As many as it takes for the line to be looked through.
+  for (let i = 0; i < 3_000; i++) cancelled(app)
+
+  t.ok(await isCollected(first))
+  open()
+})
+
+function cancelled (app: Awaited<ReturnType<typeof createApp>>): background.TaskRun {
+  const run = app.background.addTask(() => {})
+  run.cancel()
+  return run
+}
