@@ -198,16 +198,20 @@ export const notDefined: TaskDefinition = countWords
 // The errors that a task throws to say whether and when it is tried again.
 const hopeless = new UnrecoverableError('no such address', { cause: new Error('550') })
 expectTypeOf(hopeless).toExtend<Error>()
-expectTypeOf<UnrecoverableError['name']>().toEqualTypeOf<'UnrecoverableError'>()
+expectTypeOf<UnrecoverableError['name']>().toEqualTypeOf<string>()
 const busy = new RetryAfterError(30_000, 'busy', { cause: new Error('429') })
 expectTypeOf(busy).toExtend<Error>()
-expectTypeOf<RetryAfterError['name']>().toEqualTypeOf<'RetryAfterError'>()
+expectTypeOf<RetryAfterError['name']>().toEqualTypeOf<string>()
 expectTypeOf(busy.delay).toEqualTypeOf<number>()
 expectTypeOf(new RetryAfterError(0).message).toEqualTypeOf<string>()
 declare const caught: unknown
 if (caught instanceof RetryAfterError) expectTypeOf(caught.delay).toEqualTypeOf<number>()
 // @ts-expect-error read-only
 busy.delay = 0
+// One that is derived may have a name of its own.
+export class Declined extends UnrecoverableError {
+  override readonly name = 'Declined'
+}
 // @ts-expect-error the delay is missing
 export const withoutDelay = new RetryAfterError()
 // @ts-expect-error the message comes second
