@@ -42,11 +42,6 @@ export class GroupRun implements RunOwner, Startable, Linked {
     return this.#over
   }
 
-  /** How many runs wait. */
-  get size (): number {
-    return this.#waiting.length
-  }
-
   add (run: Run): void {
     this.#waiting.push(run)
   }
