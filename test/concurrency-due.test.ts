@@ -9,6 +9,7 @@ import { manyTurns } from './helpers/reply'
 import { serve } from './helpers/serve'
 
 const { BackgroundTasks, defineTask } = background
+const DELAY = 1
 
 for (const [where, add] of [
   ['outside a request', (app, tasks) => app.background.addTasks(tasks)],
@@ -18,31 +19,34 @@ for (const [where, add] of [
     await app.inject('/group')
   }]
 ] satisfies Array<[string, (app: Awaited<ReturnType<typeof createApp>>, tasks: Array<background.TaskDefinition<[]>>) => unknown]>) {
-  const DELAY = 100 // longer than it takes them all to fail
   t.test(`R2: runs ${where} whose next attempts are due stand in line at one place`, async (t) => {
-    const app = await createApp(t, { concurrency: 1 })
-    const go = latch()
+    const app = await createApp(t, { concurrency: 5 })
+    const fails = latch()
+    const holds = Array.from({ length: 5 }, () => latch())
     const order: string[] = []
-    let failed = 0
     app.get('/', async (_, reply) => {
       reply.background.addTask(() => { order.push('reply') })
       return 'ok'
     })
-    const flaky = defineTask(function () {
+    const flaky = defineTask(async function () {
       if (this.attempt > 1) order.push('again')
-      else if (++failed <= 5) throw new Error('broken')
+      else await fails.then(() => { throw new Error('broken') })
     }, { retries: 1, backoff: { delay: DELAY, jitter: false } })
-    await add(app, [flaky, flaky, flaky, flaky, flaky, defineTask(() => go)])
-    await until(() => app.background.stats().retrying === 5 && app.background.stats().active === 1)
-    // Timers come in their order: when this one does, all five have asked.
+    await add(app, [flaky, flaky, flaky, flaky, flaky, ...holds.map((hold) => defineTask(() => hold))])
+    await until(() => app.background.stats().active === 5)
+    fails.open()
+    // The slots go to those that wait already, before any next attempt is due.
+    await until(() => app.background.stats().retrying === 5 && app.background.stats().active === 5)
+    // Timers of one delay come in their order: when this one does, all five have asked.
     await new Promise((resolve) => setTimeout(resolve, DELAY))
     await turn()
-    await app.inject('/')
+    t.equal((await app.inject('/')).statusCode, 200)
     await manyTurns()
-    go.open()
-    await app.background.idle()
+    holds[0].open()
+    await until(() => order.length === 6)
 
     t.strictSame(order.slice(0, 2), ['again', 'reply'])
+    for (const hold of holds) hold.open()
   })
 }
 

@@ -30,6 +30,8 @@ for (const [how, options, end] of endings) {
     const store = new AsyncLocalStorage<string>()
     const app = await createApp(t, options)
     const seen: unknown[] = []
+    // The first of a turn: what is dispatched with it is dispatched from its place.
+    store.run('another place', () => app.background.addTask(() => {}))
     const run = store.run('place', () => app.background.addTask(function () {
       this.signal.addEventListener('abort', () => { seen.push(store.getStore()) })
       return never()

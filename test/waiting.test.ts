@@ -43,13 +43,14 @@ t.test('what ends while it is asked whether to keep it is asked once', async (t)
 
 t.test('a queue that was drained counts from none', async (t) => {
   const { waiting, items } = filled(MANY)
+  // All but enough to be looked through; of those that follow, few have ended.
   for (let i = 0; i < 1_000; i++) waiting.noteEnded()
   t.strictSame(waiting.drain(), items)
-  for (const item of items) waiting.push(item)
+  for (const item of items.slice(0, 2_000)) waiting.push(item)
   items[0].isOver = true
   for (let i = 0; i < 100; i++) waiting.noteEnded()
 
-  t.equal(waiting.length, MANY)
+  t.equal(waiting.length, 2_000)
 })
 
 function filled (count: number): { waiting: Waiting<Item>, items: Item[] } {
