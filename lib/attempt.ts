@@ -61,7 +61,8 @@ export class Attempt implements TaskContext {
   /** Tells the function that it need not go on. */
   static abort (attempt: Attempt, reason: unknown): void {
     attempt.#aborted = { reason }
-    attempt.#controller?.abort(reason)
+    const controller = attempt.#controller
+    if (controller !== undefined) callInContext(attempt, () => { controller.abort(reason) }, [])
   }
 
   get id (): string {

@@ -1,6 +1,12 @@
 import { performance } from 'node:perf_hooks'
 import process from 'node:process'
+import timers from 'node:timers'
 import { Fifo } from './fifo'
+
+// As they are now. A test's fake clock takes their place for a while: a turn that was asked of it might never come, and
+// the dispatcher, which serves all applications of the process, would wait for it for ever.
+const { setImmediate } = timers
+const { nextTick } = process
 
 /** Something that waits for its turn: a run, a group, a lane, or a reply's queue with a run to start. */
 export interface Startable {
@@ -21,8 +27,9 @@ let scheduled = false
 let end = 0
 
 /**
- * Starts `item` in a later turn of the event loop, behind all that became ready before it. There is one dispatcher for
- * the process: however many replies have work, a turn gives it about a millisecond, then lets I/O go first.
+ * Starts `item` in a turn of the dispatcher: the present one, if there is one, else a later turn of the event loop, behind
+ * all that wait for that. There is one dispatcher for the process: however many replies have work, a turn gives it about a
+ * millisecond, then lets I/O go first.
  */
 export function dispatch (item: Startable): void {
   if (atWork !== null) {
@@ -45,7 +52,7 @@ export function dispatchSuccessor (item: Startable): void {
     return
   }
   // Behind what else has ended, and what follows from that.
-  if (successors.length === 0) process.nextTick(goOn)
+  if (successors.length === 0) nextTick(goOn)
   successors.push(item)
 }
 

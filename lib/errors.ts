@@ -1,8 +1,8 @@
 import { createError, type FastifyErrorConstructor } from '@fastify/error'
 
 /**
- * A value that cannot be a task: thrown by `addTask`, `addTasks`, the constructors of `BackgroundTask` and
- * `BackgroundTasks`, and at boot for a route's `background` option.
+ * A value that cannot be a task: thrown by `addTask`, `addTasks`, `defineTask`, the constructors of `BackgroundTask` and
+ * `BackgroundTasks`, and at boot for a route's `background` option. What an attempt fails with that returned a generator.
  */
 export const FST_ERR_BACKGROUND_INVALID_TASK: FastifyErrorConstructor<{
   code: 'FST_ERR_BACKGROUND_INVALID_TASK', statusCode: 500
@@ -10,7 +10,10 @@ export const FST_ERR_BACKGROUND_INVALID_TASK: FastifyErrorConstructor<{
   'FST_ERR_BACKGROUND_INVALID_TASK', '%s: expected %s, got %s', 500, TypeError as ErrorConstructor
 )
 
-/** A wrong or unknown option of the plugin or of a group: thrown at register, or by the constructor. */
+/**
+ * A wrong or unknown option of the plugin, of a definition or of a group: thrown at register, by `defineTask` or by the
+ * constructor. Also thrown by `this.progress()` and by the constructor of `RetryAfterError`, for a wrong value.
+ */
 export const FST_ERR_BACKGROUND_INVALID_OPTION: FastifyErrorConstructor<{
   code: 'FST_ERR_BACKGROUND_INVALID_OPTION', statusCode: 500
 }, [option: string, expected: string, got: string]> = createError(

@@ -26,7 +26,7 @@ export class Lane<T extends Item> implements Startable {
     this.advance()
   }
 
-  /** One has ended before its turn. */
+  /** One may have ended before its turn. */
   noteEnded (): void {
     this.#items.noteEnded()
   }

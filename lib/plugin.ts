@@ -59,7 +59,13 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
     function passWithRouteTasks (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
       const queue = queueOf(reply) ?? openQueue(reply, tasks)
       queue.pass(payload, true)
-      done(queue.takeRefusal())
+      const refusal = queue.takeRefusal()
+      // A hook that has turned the request away has the last word.
+      if (refusal === undefined || reply.statusCode < 400) done(refusal)
+      else {
+        reply.log.warn({ err: refusal }, 'background tasks of the route refused')
+        done()
+      }
     }
   }
 

@@ -203,20 +203,22 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
 
   #admitsRun (run: Run): boolean {
     if (run.isOver) return false
-    try {
-      if (this.#holds(run)) return true
-      run.discard()
-    } catch (error) {
-      // It may have cancelled its own run before it threw.
-      if (!run.isOver) run.within(() => run.fail(error))
-    }
-    return false
+    return run.within(() => {
+      try {
+        if (this.#holds(run)) return true
+        run.discard()
+      } catch (error) {
+        // It may have cancelled its own run before it threw.
+        if (!run.isOver) run.fail(error)
+      }
+      return false
+    })
   }
 
   #holds (run: Run): boolean {
     const { when } = run
     if (when === 'always') return true
-    if (typeof when === 'function') return run.within(() => truthOf(when(this.#reply.request, this.#reply)))
+    if (typeof when === 'function') return truthOf(when(this.#reply.request, this.#reply))
     const { status } = this.#settling
     return (status !== undefined && status < 400) === (when === 'success')
   }

@@ -22,7 +22,7 @@ export class UnrecoverableError extends Error {
 /** Thrown by a task that knows when it is worth trying again, from a `Retry-After` header for example. */
 export class RetryAfterError extends Error {
   override readonly name: string = 'RetryAfterError'
-  /** How long to wait for the next attempt, in milliseconds, whatever the task's backoff. */
+  /** How long to wait for the next attempt at least, in milliseconds, whatever the task's backoff. */
   readonly delay: number
 
   /**

@@ -22,7 +22,7 @@ export class Slots {
     return true
   }
 
-  /** Starts `item` in a later turn, as soon as there is a slot for it. It is to use the slot, or to release it. */
+  /** Starts `item` in a turn of the dispatcher, as soon as there is a slot for it. It is to use the slot, or to release it. */
   request (item: Startable): void {
     if (this.take()) dispatch(item)
     else this.#line.push(item)

@@ -1,10 +1,12 @@
 import { AsyncResource } from 'node:async_hooks'
 import { randomUUID } from 'node:crypto'
+import { inspect } from 'node:util'
 import type { FastifyBaseLogger } from 'fastify'
 import { Attempt, type AttemptHost } from './attempt'
 import { retryDelay } from './backoff'
 import type { Linked } from './chain'
 import { now, toEpoch } from './clock'
+import { callOutside } from './context-storage'
 import { definedBy, functionOf, type Defined } from './definition'
 import type { Startable } from './dispatcher'
 import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_TASK_TIMEOUT } from './errors'
@@ -144,9 +146,8 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   }
 
   finished (): Promise<TaskRun> {
-    this.#finished ??= this.isOver
-      ? Promise.resolve(this)
-      : new Promise((resolve) => { this.#resolveFinished = resolve })
+    if (this.isOver) return Promise.resolve(this)
+    this.#finished ??= new Promise((resolve) => { this.#resolveFinished = resolve })
     return this.#finished
   }
 
@@ -158,10 +159,20 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     return true
   }
 
+  toJSON (): object {
+    const { id, name, state, attempt, progress, queuedAt, startedAt, finishedAt } = this
+    return { id, name, state, attempt, progress, queuedAt, startedAt, finishedAt }
+  }
+
+  [inspect.custom] (): object {
+    return this.toJSON()
+  }
+
   /** Gives the run the async context of this place. */
   bind (): void {
     if (this.isOver) return
-    this.#scope = new AsyncResource('BackgroundTask')
+    // This place may be a task, whose context is not the run's own.
+    this.#scope = callOutside(() => new AsyncResource('BackgroundTask'))
   }
 
   /** Runs something on behalf of the task, in the task's async context. */
@@ -185,8 +196,10 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     const { timeout, retries } = this.#policy!
     // Up to Node 22, `enterWith` changes the scope that it is called in: the next attempt is not to see that.
     const scope = retries === 0 ? this.#scope! : this.within(() => new AsyncResource('BackgroundTask'))
+    const began = now()
     scope.runInAsyncScope(Attempt.start, undefined, attempt, this.#fn!, this.#args!)
-    if (timeout > 0 && this.isAt(attempt)) this.#timer = setTimeout(() => this.#timeOut(attempt), timeout)
+    // What the function has taken until it returned counts.
+    if (timeout > 0 && this.isAt(attempt)) this.#timer = setTimeout(() => this.#timeOut(attempt), Math.max(1, timeout + began - now()))
   }
 
   isAt (attempt: Attempt): boolean {
@@ -223,8 +236,9 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   /** Its condition was not met, or its group stopped. */
   discard (): void {
     if (this.isOver) return
+    const scope = this.#scope!
     const owner = this.#end('discarded')
-    publishDiscarded(this.#home, this)
+    scope.runInAsyncScope(publishDiscarded, undefined, this.#home, this)
     owner.ended(this)
   }
 
@@ -276,6 +290,8 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     if (this.#id !== undefined) this.#home.ledger.forget(this.#id)
     this.#leave(state)
     this.#resolveFinished?.(this)
+    // Up to Node 22, a promise holds the stores of the place that it was made in (R6).
+    this.#finished = this.#resolveFinished = undefined
     return owner
   }
 

@@ -127,6 +127,11 @@ export interface TaskRun<R = unknown> {
   cancel (reason?: unknown): boolean
   /** Resolves with this run once it is in a final state, whatever that is. Never rejects; unread, it costs nothing. */
   finished (): Promise<TaskRun<R>>
+  /**
+   * What `JSON.stringify` and loggers show of it: `id`, `name`, `state`, `attempt`, `progress` and the times, neither its
+   * result nor its error.
+   */
+  toJSON (): object
 }
 
 /** What a failed task means to the others of its group. */

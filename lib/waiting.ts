@@ -30,7 +30,7 @@ export class Waiting<T extends Item> {
     return first
   }
 
-  /** One has ended while it waited. Who adds and cancels for ever is not to fill the memory. */
+  /** One may have ended while it waited. Who adds and cancels for ever is not to fill the memory. */
   noteEnded (): void {
     if (++this.#ended >= SWEEP_FROM && this.#ended * 2 >= this.#items.length) this.retain((item) => !item.isOver)
   }

@@ -62,3 +62,19 @@ t.test('L3: a reply of an earlier hook becomes a 503 where its route\'s tasks ar
   await app.background.idle()
   t.strictSame(app.background.stats(), counts({ accepted: 1, completed: 1 }))
 })
+
+t.test('L3: a hook that turns the request away has the last word, and the refusal of the route\'s tasks is logged', async (t) => {
+  const { logger, lines } = memoryLogger('warn')
+  const app = await createApp(t, { maxPending: 1 }, { logger })
+  app.addHook('onRequest', async (_, reply) => reply.code(401).send('who are you?'))
+  app.get('/', { background: noStart }, async () => 'never')
+  const { url } = await listen(app)
+  const open = await occupy(app, 1)
+
+  const response = await fetch(url)
+  t.equal(response.status, 401)
+  t.equal(await response.text(), 'who are you?')
+  t.match(lines, [{ msg: 'background tasks of the route refused', err: { code: 'FST_ERR_BACKGROUND_QUEUE_FULL' } }])
+  t.equal(lines.length, 1)
+  open()
+})

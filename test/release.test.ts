@@ -56,6 +56,15 @@ t.test('R6: the runs of a group hold neither request, reply nor arguments', asyn
       .addTask(use, argument, reply)))
 })
 
+t.test('R6: a run that was asked for its end holds nothing of the place where it was asked', async (t) => {
+  const store = new AsyncLocalStorage<object>()
+  await letsGo(t, ['completed'], (reply, argument) => [store.run({ reply }, () => {
+    const run = reply.background.addTask(use, argument, reply)
+    run.finished()
+    return run
+  })])
+})
+
 t.test('R6: a run that was asked for its id and its end holds neither request, reply nor arguments', async (t) => {
   await letsGo(t, ['completed'], (reply, argument) => {
     const run = reply.background.addTask(use, argument, reply)

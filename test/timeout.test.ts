@@ -317,3 +317,13 @@ t.test('R6: a run that was timed out, whose function never ends, holds neither r
   t.equal(contexts.length, 2, 'the contexts are held to the end, as the runs are')
   t.equal(runs.length, 1)
 })
+
+t.test('R5: what a function takes until it returns counts', async (t) => {
+  const app = await createApp(t, { timeout: 50 })
+  const run = await app.background.addTask(async () => {
+    block(60)
+    await setTimeout(40)
+  }).finished()
+
+  t.match(run, { state: 'failed', error: { code: 'FST_ERR_BACKGROUND_TASK_TIMEOUT' } })
+})
