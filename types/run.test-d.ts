@@ -21,6 +21,7 @@ expectTypeOf(run).toEqualTypeOf<{
   readonly finishedAt: number | undefined
   cancel (reason?: unknown): boolean
   finished (): Promise<TaskRun<string>>
+  toJSON (): object
 }>()
 expectTypeOf<TaskState>()
   .toEqualTypeOf<'queued' | 'active' | 'retrying' | 'completed' | 'failed' | 'discarded' | 'cancelled'>()
