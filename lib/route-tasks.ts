@@ -41,7 +41,7 @@ function compileOne (where: string, value: unknown): RouteEntry {
 /** A route's function may return tasks: they go to the end of the reply's queue. */
 function adoptingResult (fn: TaskFunction<never[]>): TaskFunction<never[]> {
   const defined = definedBy(fn)
-  const run = functionOf(fn) as TaskFunction<[FastifyRequest, FastifyReply]>
+  const run = functionOf(fn, defined) as TaskFunction<[FastifyRequest, FastifyReply]>
   function routeTask (this: TaskContext, request: FastifyRequest, reply: FastifyReply): unknown {
     // Not where the attempt has been ended: what it still returns is ignored (R5).
     const take = (value: unknown): unknown => Attempt.counts(this as Attempt) ? adopt(value, reply) : undefined

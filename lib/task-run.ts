@@ -79,12 +79,13 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   constructor (
     home: RunHome, owner: RunOwner, fn: TaskFunction<never[]>, args: readonly unknown[], when: When, unbound = false
   ) {
+    const defined = definedBy(fn)
     this.name = nameOf(fn)
     this.#home = home
-    this.#policy = home.policyOf(definedBy(fn))
+    this.#policy = home.policyOf(defined)
     this.#defaultWhen = when
     this.#owner = owner
-    this.#fn = functionOf(fn)
+    this.#fn = functionOf(fn, defined)
     this.#args = args
     if (!unbound) this.bind()
     home.ledger.accept()

@@ -4,13 +4,12 @@ import background from '../lib/index'
 import { createApp, listen, memoryLogger } from './helpers/app'
 import { counts } from './helpers/counts'
 import { until } from './helpers/latch'
-import { occupy } from './helpers/limited'
+import { assertRefused, noStart, occupy } from './helpers/limited'
 import { manyTurns } from './helpers/reply'
 
 const { BackgroundTasks } = background
 const ERROR = 50 // pino's level
 const FULL = { code: 'FST_ERR_BACKGROUND_QUEUE_FULL' }
-const noStart = (): never => { throw new Error('a refused task that starts') }
 
 t.test('L3: an earlier hook that catches the refusal of its own task does not catch that of the route', async (t) => {
   const { logger, lines } = memoryLogger('error')
@@ -28,10 +27,7 @@ t.test('L3: an earlier hook that catches the refusal of its own task does not ca
   const { url } = await listen(app)
   const open = await occupy(app, 1)
 
-  const response = await fetch(url)
-  t.equal(response.status, 503)
-  t.equal(response.headers.get('retry-after'), '10')
-  t.match(await response.json(), { ...FULL, message: /"noStart"/ })
+  await assertRefused(t, url, { message: /"noStart"/ })
   await manyTurns()
   t.match(caught, [{ ...FULL, message: /"audit"/ }])
   t.equal(handled, 0)
@@ -58,10 +54,7 @@ t.test('L3: where an earlier hook looks at the queue and replies itself, the ref
   const { url } = await listen(app)
   const open = await occupy(app, 1)
 
-  const response = await fetch(url)
-  t.equal(response.status, 503)
-  t.equal(response.headers.get('retry-after'), '10')
-  t.match(await response.json(), FULL)
+  await assertRefused(t, url)
   open()
   await app.background.idle()
   await manyTurns()
@@ -109,10 +102,7 @@ t.test('A2: the tasks of a route declared before the plugin are refused before t
   const { url } = await listen(app)
   const open = await occupy(app, 1)
 
-  const response = await fetch(url)
-  t.equal(response.status, 503)
-  t.equal(response.headers.get('retry-after'), '10')
-  t.match(await response.json(), FULL)
+  await assertRefused(t, url)
   await manyTurns()
   t.strictSame(sizes, [0])
   t.equal(handled, 0)

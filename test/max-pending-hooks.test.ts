@@ -1,11 +1,10 @@
 import t from 'tap'
 import { createApp, listen, memoryLogger } from './helpers/app'
 import { counts } from './helpers/counts'
-import { occupy } from './helpers/limited'
+import { assertRefused, noStart, occupy } from './helpers/limited'
 import background from '../lib/index'
 
 const ERROR = 50 // pino's level
-const noStart = (): never => { throw new Error('a refused task that starts') }
 
 t.test('L3: a route\'s refusal reaches the client where an earlier hook has opened the queue, and the hook\'s own task runs', async (t) => {
   const { logger, lines } = memoryLogger('error')
@@ -19,10 +18,7 @@ t.test('L3: a route\'s refusal reaches the client where an earlier hook has open
   const { url } = await listen(app)
   const open = await occupy(app, 1)
 
-  const response = await fetch(url)
-  t.equal(response.status, 503)
-  t.equal(response.headers.get('retry-after'), '10')
-  t.match(await response.json(), { code: 'FST_ERR_BACKGROUND_QUEUE_FULL' })
+  await assertRefused(t, url)
   open()
   await app.background.idle()
 

@@ -4,12 +4,11 @@ import background from '../lib/index'
 import { createApp, listen, memoryLogger } from './helpers/app'
 import { counts } from './helpers/counts'
 import { until } from './helpers/latch'
-import { occupy } from './helpers/limited'
+import { assertRefused, noStart, occupy } from './helpers/limited'
 import { manyTurns } from './helpers/reply'
 
 const { BackgroundTask, BackgroundTasks } = background
 const ERROR = 50 // pino's level
-const noStart = (): never => { throw new Error('a refused task that starts') }
 
 t.test('L3: a handler that lets the refusal pass answers 503, with Retry-After, and what it had added before runs', async (t) => {
   const { logger, lines } = memoryLogger('error')
@@ -120,10 +119,7 @@ t.test('A2: config.background of a route declared before the plugin is refused b
   const { url } = await listen(app)
   const open = await occupy(app, 1)
 
-  const response = await fetch(url)
-  t.equal(response.status, 503)
-  t.equal(response.headers.get('retry-after'), '10')
-  t.match(await response.json(), { code: 'FST_ERR_BACKGROUND_QUEUE_FULL' })
+  await assertRefused(t, url)
   t.equal(handled, 0)
   t.strictSame(app.background.stats(), counts({ accepted: 1, active: 1 }))
   open()

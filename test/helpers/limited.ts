@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { Test } from 'tap'
 import background from '../../lib/index'
 import { latch, turn, until } from './latch'
 import { manyTurns } from './reply'
@@ -96,4 +97,17 @@ export async function assertSlots (app: FastifyInstance, slots: number): Promise
   if (next.state !== 'queued') throw new Error('a slot too many')
   open()
   await next.finished()
+}
+
+/** A task that is to be refused. */
+export function noStart (): never {
+  throw new Error('a refused task that starts')
+}
+
+/** Asks, and expects the answer of a full queue: it says when to come again. */
+export async function assertRefused (t: Test, url: string, body: object = {}): Promise<void> {
+  const response = await fetch(url)
+  t.equal(response.status, 503)
+  t.equal(response.headers.get('retry-after'), '10')
+  t.match(await response.json(), { code: 'FST_ERR_BACKGROUND_QUEUE_FULL', ...body })
 }
