@@ -16,7 +16,18 @@ export default [
           { name: 'fastify', allowTypeImports: true, message: 'The core takes types of Fastify, never a value.' },
           { name: 'fastify-plugin', message: 'Only plugin.ts is a plugin.' }
         ],
-        patterns: [{ group: ['./plugin', './index', './*/*'], message: 'The core does not know what is above it.' }]
+        patterns: [
+          { group: ['./plugin', './index'], message: 'The core does not know what is above it.' },
+          { group: ['./*/*'], allowTypeImports: true, message: 'The core takes the types of a wing, never a value.' }
+        ]
+      }]
+    }
+  },
+  {
+    files: ['lib/*/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-restricted-imports': ['error', {
+        patterns: [{ group: ['../plugin', '../index', '../*/*'], message: 'A wing stands on the core alone.' }]
       }]
     }
   },

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { Chain, unlink, type Linked } from './chain'
-import type { Defined } from './definition'
+import type { Defined } from './defined'
+import type { DurableTasks } from './durable-tasks'
 import { createEntries, createRun, type Entry } from './entry'
 import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_QUEUE_FULL } from './errors'
 import { publishQueued } from './events'
@@ -11,8 +12,8 @@ import type { ResolvedOptions } from './options'
 import { resolvePolicy, type ResolvedPolicy } from './policy'
 import { Slots } from './slots'
 import { nameOf, toTasks } from './task'
-import type { Run, RunHome } from './task-run'
-import type { AppBackground, BackgroundStats, TaskRun } from './types'
+import { Run, type RunHome } from './task-run'
+import type { AppBackground, BackgroundStats, TaskRun, TaskSnapshot } from './types'
 
 /** Unfinished runs that have one order: a reply's queue, or a run or group outside a request. */
 export interface Root extends Linked {
@@ -34,6 +35,7 @@ export class Background implements AppBackground, RunHome, GroupOwner {
   readonly options: ResolvedOptions
   readonly ledger = new Ledger()
   readonly slots: Slots
+  durable: DurableTasks | null = null
   /** Where runs wait for a reply. */
   readonly open = new Chain<OpenReply>()
   /** Where runs are at work, or wait for those before them. */
@@ -42,6 +44,7 @@ export class Background implements AppBackground, RunHome, GroupOwner {
   onChange: (() => void) | undefined
   readonly #lane: Lane<Entry>
   readonly #policies = new WeakMap<Defined, ResolvedPolicy>()
+  #toStore: Run[] = []
   #closed = false
 
   constructor (log: FastifyBaseLogger, options: ResolvedOptions) {
@@ -81,6 +84,16 @@ export class Background implements AppBackground, RunHome, GroupOwner {
     return this.ledger.get(id)
   }
 
+  async find (id: string): Promise<TaskSnapshot | undefined> {
+    const run = this.get(id)
+    return run === undefined ? await this.durable?.findStored(id) : snapshotOf(run)
+  }
+
+  async cancel (id: string): Promise<boolean> {
+    if (this.get(id)?.cancel() === true) return true
+    return await this.durable?.cancelStored(id) ?? false
+  }
+
   admit (runs: number, first: Function): void {
     if (this.#closed) throw new FST_ERR_BACKGROUND_CLOSED(nameOf(first), 'refused')
     const { maxPending } = this.options
@@ -116,6 +129,22 @@ export class Background implements AppBackground, RunHome, GroupOwner {
 
   #start (entry: Entry): void {
     this.live.add(entry)
-    this.#lane.push(entry)
+    if (entry instanceof Run && entry.isDurable) this.#store(entry)
+    else this.#lane.push(entry)
   }
+
+  /** Stores it, with all that are added in the same go. */
+  #store (run: Run): void {
+    if (this.#toStore.push(run) > 1) return
+    queueMicrotask(() => {
+      const runs = this.#toStore
+      this.#toStore = []
+      // Whoever asks is told by the runs.
+      this.durable!.store(runs).then(() => this.durable!.release(runs), () => {})
+    })
+  }
+}
+
+function snapshotOf ({ id, name, state, attempt, progress, error, result, queuedAt, startedAt, finishedAt }: TaskRun): TaskSnapshot {
+  return { id, name, state, attempt, progress, error, result, queuedAt, startedAt, finishedAt }
 }

@@ -8,7 +8,7 @@ export type Check = readonly [expected: string, holds: (value: unknown) => boole
 export type Checks<T> = Readonly<Record<keyof T, Check>>
 
 // The longest delay of a timer (https://nodejs.org/api/timers.html#settimeoutcallback-delay-args).
-const MAX_TIMER_DELAY = 2_147_483_647
+export const MAX_TIMER_DELAY = 2_147_483_647
 
 export const aFunction: Check = ['a function', (value) => typeof value === 'function']
 export const anObject: Check = ['an object', (value) => typeof value === 'object' && value !== null && !Array.isArray(value)]

@@ -12,6 +12,11 @@ export function now (): number {
   return Math.abs(time) < MAX_SMALL ? time | 0 : time
 }
 
+/** Of milliseconds since the epoch. */
+export function fromEpoch (time: number): number {
+  return time - START
+}
+
 /** As milliseconds since the epoch. */
 export function toEpoch (time: number): number {
   return START + time

@@ -1,23 +1,13 @@
-import { aName, type Checks } from './checks'
+import { aBoolean, aName, type Checks } from './checks'
 import { callInContext } from './context-storage'
+import { definedBy, kFunction, type NamedOptions } from './defined'
 import { FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
 import { assertPolicy, POLICY_CHECKS } from './policy'
 import { assertTaskFunction, nameOf } from './task'
 import { StandInContext } from './stand-in-context'
 import type { Backoff, TaskDefinition, TaskFunction, TaskOptions } from './types'
 
-// Shared by all copies of the package in a process: a definition from a library with a copy of its own is still one.
-const kFunction = Symbol.for('fastify-background.function')
-
-const CHECKS: Checks<TaskOptions> = { name: aName, ...POLICY_CHECKS }
-
-type NamedOptions = Readonly<TaskOptions & { name: string }>
-
-/** A definition as the core sees it. */
-export interface Defined {
-  readonly options: NamedOptions
-  readonly [kFunction]: { readonly definition: Function, readonly fn: TaskFunction<never[]> }
-}
+const CHECKS: Checks<TaskOptions> = { name: aName, ...POLICY_CHECKS, durable: aBoolean }
 
 /**
  * Gives a task function a name and a policy. The definition goes wherever a function goes: `addTask`, `BackgroundTask`,
@@ -37,8 +27,8 @@ export function defineTask<A extends unknown[], R> (
     throw new FST_ERR_BACKGROUND_INVALID_TASK('defineTask()', 'a function', `the definition ${nameOf(fn)}`)
   }
   assertPolicy(options, CHECKS)
-  const { name = nameOf(fn), when, timeout, retries, backoff } = options
-  return define<A, R>(fn, { name, when, timeout, retries, backoff: backoff && copyOf(backoff) })
+  const { name = nameOf(fn), when, timeout, retries, backoff, durable } = options
+  return define<A, R>(fn, { name, when, timeout, retries, backoff: backoff && copyOf(backoff), durable })
 }
 
 /** Makes a definition, without a check. */
@@ -54,20 +44,6 @@ export function define<A extends unknown[], R> (
     options: { value: Object.freeze(options) },
     [kFunction]: { value: Object.freeze({ definition, fn }) }
   }) as unknown as TaskDefinition<A, R>
-}
-
-/** What a function was defined as, if it was. */
-export function definedBy (fn: Function): Defined | undefined {
-  // What wraps a definition may have its properties, and is none. A proxy may throw at the question.
-  try {
-    const maybe = fn as unknown as Defined
-    return maybe[kFunction]?.definition === fn ? maybe : undefined
-  } catch {}
-}
-
-/** What is called for a function: what it was defined as, or itself. */
-export function functionOf (fn: TaskFunction<never[]>, defined: Defined | undefined): TaskFunction<never[]> {
-  return defined?.[kFunction].fn ?? fn
 }
 
 // By the name: options may be inherited.

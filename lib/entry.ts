@@ -1,45 +1,73 @@
+import { definedBy } from './defined'
+import { FST_ERR_BACKGROUND_NO_ENGINE } from './errors'
 import { GroupRun, type GroupOwner } from './group-run'
 import { assertTaskFunction, BackgroundTasks, toTask, type BackgroundTask } from './task'
-import { Run, type RunHome } from './task-run'
+import { Run, type RunHome, type RunOwner } from './task-run'
 import type { TaskFunction, When } from './types'
 
 /** What stands in an order: one run, or all those of a group. */
 export type Entry = Run | GroupRun
 
+export interface EntryOwner extends GroupOwner {
+  /** Of the request, where there is one. */
+  readonly reqId?: string
+}
+
 /** Makes a run of what was given to `addTask`. */
 export function createRun (
-  home: RunHome, owner: GroupOwner, task: unknown, args: unknown[], when: When
+  home: RunHome, owner: EntryOwner, task: unknown, args: unknown[], when: When
 ): Run {
   if (typeof task === 'function') {
     assertTaskFunction('addTask()', task)
     home.admit(1, task)
-    return new Run(home, owner, task, args, when)
+    return create(home, owner, task, args, payloadOf(home, task, args), when)
   }
   const { fn, args: own } = toTask('addTask()', task, args)
   home.admit(1, fn)
-  return new Run(home, owner, fn, own, when)
+  return create(home, owner, fn, own, payloadOf(home, fn, own), when)
 }
 
 /** Makes runs of tasks and groups: of all, or of none if there is no room for all; `unbound`: see `Run`. */
 export function createEntries (
-  home: RunHome, owner: GroupOwner, tasks: ReadonlyArray<BackgroundTask | BackgroundTasks>, when: When, unbound = false
+  home: RunHome, owner: EntryOwner, tasks: ReadonlyArray<BackgroundTask | BackgroundTasks>, when: When, unbound = false
 ): { entries: Entry[], runs: Run[] } {
   // Each getter makes a copy.
   const members = tasks.map((task) => task instanceof BackgroundTasks ? task.tasks : [task])
   const all = members.flat()
   if (all.length > 0) home.admit(all.length, all[0].fn)
+  // All are checked before the first is accepted.
+  const payloads = new Map(all.map((task) => [task, payloadOf(home, task.fn, task.args)]))
   const runs: Run[] = []
   const entries = tasks.map((task, i) => {
-    if (!(task instanceof BackgroundTasks)) return create(task, owner)
+    if (!(task instanceof BackgroundTasks)) return add(task, owner)
     const group = new GroupRun(home.slots, owner, task.concurrency, task.onFailure)
-    for (const each of members[i]) group.add(create(each, group))
+    for (const each of members[i]) group.add(add(each, group))
     return group
   })
   return { entries, runs }
 
-  function create (task: BackgroundTask, of: GroupOwner | GroupRun): Run {
-    const run = new Run(home, of, task.fn as TaskFunction<never[]>, task.args, when, unbound)
+  function add (task: BackgroundTask, of: DurableOwner): Run {
+    const run = create(home, of, task.fn as TaskFunction<never[]>, task.args, payloads.get(task), when, unbound)
     runs.push(run)
     return run
   }
+}
+
+interface DurableOwner extends RunOwner { readonly reqId?: string }
+
+/** What the engine would store, if the task is durable. */
+function payloadOf (home: RunHome, fn: Function, args: readonly unknown[]): readonly unknown[] | undefined {
+  const defined = definedBy(fn)
+  if (defined?.options.durable !== true) return undefined
+  if (home.durable !== null) return home.durable.payload(defined, args)
+  throw new FST_ERR_BACKGROUND_NO_ENGINE(defined.options.name, 'is durable, and the plugin has no "engine"')
+}
+
+function create (
+  home: RunHome, owner: DurableOwner, fn: TaskFunction<never[]>, args: readonly unknown[],
+  payload: readonly unknown[] | undefined, when: When, unbound = false
+): Run {
+  return payload === undefined
+    ? new Run(home, owner, fn, args, when, unbound)
+    : home.durable!.create(owner, definedBy(fn)!, payload, when, unbound, owner.reqId)
 }

@@ -49,3 +49,45 @@ export const FST_ERR_BACKGROUND_TASK_TIMEOUT: FastifyErrorConstructor<{
 }, [task: string, timeout: number]> = createError(
   'FST_ERR_BACKGROUND_TASK_TIMEOUT', 'Background task "%s" timed out after %d ms', 500
 )
+
+/** A durable task was added, and the plugin has no engine. */
+export const FST_ERR_BACKGROUND_NO_ENGINE: FastifyErrorConstructor<{
+  code: 'FST_ERR_BACKGROUND_NO_ENGINE', statusCode: 500
+}, [task: string, what: string]> = createError(
+  'FST_ERR_BACKGROUND_NO_ENGINE', 'Background task "%s" %s', 500
+)
+
+/** A durable task that is not among the plugin's `tasks` was added, or found in the engine for too long. */
+export const FST_ERR_BACKGROUND_UNKNOWN_TASK: FastifyErrorConstructor<{
+  code: 'FST_ERR_BACKGROUND_UNKNOWN_TASK', statusCode: 500
+}, [task: string]> = createError(
+  'FST_ERR_BACKGROUND_UNKNOWN_TASK', 'Background task "%s" is not among the "tasks" of the plugin', 500
+)
+
+/** An argument of a durable task is not JSON, or would not be the same after it: thrown by `addTask` and `addTasks`. */
+export const FST_ERR_BACKGROUND_ARGS_NOT_SERIALIZABLE: FastifyErrorConstructor<{
+  code: 'FST_ERR_BACKGROUND_ARGS_NOT_SERIALIZABLE', statusCode: 500
+}, [task: string, path: string, got: string]> = createError(
+  'FST_ERR_BACKGROUND_ARGS_NOT_SERIALIZABLE', 'Background task "%s": %s has to be JSON, got %s', 500, TypeError as ErrorConstructor
+)
+
+/** The arguments of a durable task are larger than `maxArgsSize`: thrown by `addTask` and `addTasks`. */
+export const FST_ERR_BACKGROUND_ARGS_TOO_LARGE: FastifyErrorConstructor<{
+  code: 'FST_ERR_BACKGROUND_ARGS_TOO_LARGE', statusCode: 500
+}, [task: string, size: number, maxArgsSize: number]> = createError(
+  'FST_ERR_BACKGROUND_ARGS_TOO_LARGE', 'Background task "%s": its arguments are %d bytes of JSON, maxArgsSize is %d', 500
+)
+
+/** A durable task could not be stored within `storeTimeout`: what its run fails with, and the error of its reply. */
+export const FST_ERR_BACKGROUND_STORE_FAILED: FastifyErrorConstructor<{
+  code: 'FST_ERR_BACKGROUND_STORE_FAILED', statusCode: 503
+}, [tasks: string, why: string]> = createError(
+  'FST_ERR_BACKGROUND_STORE_FAILED', 'Background task %s could not be stored: %s', 503
+)
+
+/** The process of a durable task died more than `maxRestarts` times while it was at work. */
+export const FST_ERR_BACKGROUND_TOO_MANY_RESTARTS: FastifyErrorConstructor<{
+  code: 'FST_ERR_BACKGROUND_TOO_MANY_RESTARTS', statusCode: 500
+}, [task: string, restarts: number]> = createError(
+  'FST_ERR_BACKGROUND_TOO_MANY_RESTARTS', 'Background task "%s": its process died at it %d times', 500
+)

@@ -1,9 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import { defineTask } from './definition'
-import {
-  FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_INVALID_OPTION, FST_ERR_BACKGROUND_INVALID_TASK,
-  FST_ERR_BACKGROUND_QUEUE_FULL, FST_ERR_BACKGROUND_TASK_TIMEOUT
-} from './errors'
+import type {
+  Delivery, Engine, EngineFeatures, EngineWorker, Outcome, StoredChange, StoredError, StoredPage, StoredQuery,
+  StoredSnapshot, StoredState, StoredTask
+} from './engines/engine'
+import * as errorCodes from './errors'
 import { plugin } from './plugin'
 import { RetryAfterError, UnrecoverableError } from './retry-errors'
 import type { RouteBackground, RouteTask, RouteTaskFunction } from './route-types'
@@ -11,7 +12,7 @@ import { BackgroundTask, BackgroundTasks } from './task'
 import type {
   AppBackground, AttemptEvent, BackgroundOptions, BackgroundStats, BackgroundTasksOptions, Backoff, CancelledEvent,
   OnFailure, ProgressEvent, ReplyBackground, RetryingEvent, TaskContext, TaskDefinition, TaskEvent, TaskFunction,
-  TaskOptions, TaskPolicy, TaskProgress, TaskRun, TaskState, When
+  TaskOptions, TaskPolicy, TaskProgress, TaskRun, TaskSnapshot, TaskState, When
 } from './types'
 
 // Node reads the names of a CommonJS module's exports off its text: these lines are what it finds for
@@ -23,14 +24,6 @@ module.exports.defineTask = undefined
 module.exports.UnrecoverableError = undefined
 module.exports.RetryAfterError = undefined
 module.exports.errorCodes = undefined
-
-const errorCodes = {
-  FST_ERR_BACKGROUND_INVALID_TASK,
-  FST_ERR_BACKGROUND_INVALID_OPTION,
-  FST_ERR_BACKGROUND_QUEUE_FULL,
-  FST_ERR_BACKGROUND_CLOSED,
-  FST_ERR_BACKGROUND_TASK_TIMEOUT
-}
 
 /** The plugin: `await app.register(fastifyBackground, options)`. */
 async function fastifyBackground (app: FastifyInstance, options: BackgroundOptions): Promise<void> {
@@ -58,7 +51,9 @@ declare namespace fastifyBackground {
   export type {
     AppBackground, AttemptEvent, BackgroundOptions, BackgroundStats, BackgroundTasksOptions, Backoff, CancelledEvent,
     OnFailure, ProgressEvent, ReplyBackground, RetryingEvent, RouteBackground, RouteTask, RouteTaskFunction, TaskContext,
-    TaskDefinition, TaskEvent, TaskFunction, TaskOptions, TaskPolicy, TaskProgress, TaskRun, TaskState, When
+    TaskDefinition, TaskEvent, TaskFunction, TaskOptions, TaskPolicy, TaskProgress, TaskRun, TaskSnapshot, TaskState, When,
+    Delivery, Engine, EngineFeatures, EngineWorker, Outcome, StoredChange, StoredError, StoredPage, StoredQuery,
+    StoredSnapshot, StoredState, StoredTask
   }
 }
 

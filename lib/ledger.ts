@@ -3,7 +3,7 @@ import type { BackgroundStats, TaskRun, TaskState } from './types'
 /** The books: how many runs stand in which state (L3), who waits for the last of them, which are known by their id. */
 export class Ledger {
   readonly #counts: Record<TaskState, number> =
-    { queued: 0, active: 0, retrying: 0, completed: 0, failed: 0, cancelled: 0, discarded: 0 }
+    { queued: 0, active: 0, retrying: 0, completed: 0, failed: 0, cancelled: 0, discarded: 0, stored: 0 }
 
   #accepted = 0
   // Unfinished runs whose id has been read: nobody can ask for another.
@@ -44,7 +44,7 @@ export class Ledger {
   }
 
   stats (): BackgroundStats {
-    return { accepted: this.#accepted, ...this.#counts, stored: 0 }
+    return { accepted: this.#accepted, ...this.#counts }
   }
 
   #announceIdle (): void {

@@ -1,14 +1,25 @@
-import { aFunction, atLeastOne, milliseconds, type Checks } from './checks'
+import { aBoolean, aFunction, anObject, atLeastOne, integer, milliseconds, type Check, type Checks } from './checks'
+import { definedBy, type Defined } from './defined'
+import { describe } from './describe'
+import { FST_ERR_BACKGROUND_INVALID_OPTION, FST_ERR_BACKGROUND_NO_ENGINE } from './errors'
 import { assertPolicy, POLICY_CHECKS, resolvePolicy, type ResolvedPolicy } from './policy'
+import { ANONYMOUS } from './task'
 import type { BackgroundOptions } from './types'
 
 const DEFAULT_CONCURRENCY = Infinity
 const DEFAULT_MAX_PENDING = Infinity
 const DEFAULT_CLOSE_TIMEOUT = 10_000
 const DEFAULT_SETTLE_TIMEOUT = 60_000
+const DEFAULT_STORE_TIMEOUT = 1_000
+const DEFAULT_MAX_ARGS_SIZE = 1_048_576
+const DEFAULT_MAX_RESTARTS = 3
+const DEFAULT_UNKNOWN_TASK_GRACE = 600_000
 
 // A shutdown waits in slices, one hook each, all registered at boot.
 const MAX_CLOSE_TIMEOUT = 3_600_000
+
+const MAX_STORE_TIMEOUT = 60_000
+const MAX_RESTARTS = 1_000_000
 
 // Fastify hands these to every plugin's options, for its own use.
 const FASTIFY_OPTIONS: readonly string[] = ['prefix', 'logLevel', 'logSerializers']
@@ -21,7 +32,20 @@ export interface ResolvedOptions {
   readonly closeTimeout: number
   readonly settleTimeout: number
   readonly onTaskError: BackgroundOptions['onTaskError']
+  readonly engine: BackgroundOptions['engine']
+  /** By their names. */
+  readonly tasks: ReadonlyMap<string, Defined>
+  readonly worker: boolean
+  readonly storeTimeout: number
+  readonly maxArgsSize: number
+  readonly maxRestarts: number
+  readonly unknownTaskGrace: number
 }
+
+const ENGINE_METHODS = ['open', 'store', 'release', 'work', 'stop', 'close', 'find', 'list', 'counts', 'retry', 'cancel', 'watch']
+
+const anEngine: Check = ['an engine, as of journal() or bullmq()', (value) => anObject[1](value) &&
+  ENGINE_METHODS.every((method) => typeof (value as Record<string, unknown>)[method] === 'function')]
 
 const CHECKS: Checks<BackgroundOptions> = {
   ...POLICY_CHECKS,
@@ -29,7 +53,14 @@ const CHECKS: Checks<BackgroundOptions> = {
   maxPending: atLeastOne,
   closeTimeout: milliseconds(MAX_CLOSE_TIMEOUT),
   settleTimeout: milliseconds(),
-  onTaskError: aFunction
+  onTaskError: aFunction,
+  engine: anEngine,
+  tasks: ['a list of definitions', Array.isArray],
+  worker: aBoolean,
+  storeTimeout: ['an integer of milliseconds from 1 to 60000', (value) => integer(MAX_STORE_TIMEOUT)[1](value) && value !== 0],
+  maxArgsSize: ['an integer of at least 1', (value) => Number.isSafeInteger(value) && (value as number) >= 1],
+  maxRestarts: integer(MAX_RESTARTS),
+  unknownTaskGrace: milliseconds()
 }
 
 /** Checks the plugin's options and fills in the defaults. Throws `FST_ERR_BACKGROUND_INVALID_OPTION`. */
@@ -41,6 +72,34 @@ export function resolveOptions (options: BackgroundOptions): ResolvedOptions {
     maxPending: options.maxPending ?? DEFAULT_MAX_PENDING,
     closeTimeout: options.closeTimeout ?? DEFAULT_CLOSE_TIMEOUT,
     settleTimeout: options.settleTimeout ?? DEFAULT_SETTLE_TIMEOUT,
-    onTaskError: options.onTaskError
+    onTaskError: options.onTaskError,
+    engine: options.engine,
+    tasks: tasksOf(options),
+    worker: workerOf(options),
+    storeTimeout: options.storeTimeout ?? DEFAULT_STORE_TIMEOUT,
+    maxArgsSize: options.maxArgsSize ?? DEFAULT_MAX_ARGS_SIZE,
+    maxRestarts: options.maxRestarts ?? DEFAULT_MAX_RESTARTS,
+    unknownTaskGrace: options.unknownTaskGrace ?? DEFAULT_UNKNOWN_TASK_GRACE
   })
+}
+
+function tasksOf ({ engine, tasks = [] }: BackgroundOptions): ReadonlyMap<string, Defined> {
+  const byName = new Map<string, Defined>()
+  for (const [index, task] of tasks.entries()) {
+    const defined = typeof task === 'function' ? definedBy(task) : undefined
+    if (defined === undefined) throw new FST_ERR_BACKGROUND_INVALID_OPTION(`tasks[${index}]`, 'a definition, as of defineTask()', describe(task))
+    const { name } = defined.options
+    if (name === ANONYMOUS) throw new FST_ERR_BACKGROUND_INVALID_OPTION(`tasks[${index}]`, 'a definition with a name', 'one without')
+    if (byName.has(name)) throw new FST_ERR_BACKGROUND_INVALID_OPTION(`tasks[${index}]`, 'a name of its own', `"${name}" again`)
+    if (defined.options.durable === true && engine === undefined) throw new FST_ERR_BACKGROUND_NO_ENGINE(name, 'is durable, and there is no "engine"')
+    byName.set(name, defined)
+  }
+  return byName
+}
+
+function workerOf ({ engine, worker = true }: BackgroundOptions): boolean {
+  if (!worker && engine?.features.local === true) {
+    throw new FST_ERR_BACKGROUND_INVALID_OPTION('worker', `true with the engine ${engine.name}: no other process can work on what it holds`, 'false')
+  }
+  return worker
 }

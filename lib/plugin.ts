@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { Background } from './background'
-import { resolveOptions } from './options'
+import type { Engine } from './engines/engine'
+import { resolveOptions, type ResolvedOptions } from './options'
 import { ReplyQueue } from './reply-queue'
 import { compileRouteTasks, type RouteEntry } from './route-tasks'
 import { Shutdown, slices } from './shutdown'
@@ -14,11 +15,15 @@ const kRouteTasks = Symbol('fastify-background.route-tasks')
 interface Slotted { [kQueue]: null | undefined | true | ReplyQueue }
 interface RouteConfig { background?: unknown, [kRouteTasks]?: readonly RouteEntry[] }
 type Done = (error?: Error) => void
+/** A promise that Fastify waits for, where `done` is not called. */
+type Passed = void | Promise<void>
 
 async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions): Promise<void> {
   const options = resolveOptions(opts)
   const background = new Background(app.log, options)
   const shutdown = new Shutdown(background)
+
+  if (options.engine !== undefined) await connectEngine(app, background, options.engine, options)
 
   app.decorate('background', background)
   app.decorateReply(kQueue, null)
@@ -56,16 +61,17 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
 
     // Where an earlier hook has replied, the route's tasks have not been accepted yet. They are at hand here only:
     // after callNotFound() the reply has another route's config.
-    function passWithRouteTasks (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
+    function passWithRouteTasks (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): Passed {
       const queue = queueOf(reply) ?? openQueue(reply, tasks)
-      queue.pass(payload, true)
       const refusal = queue.takeRefusal()
-      // A hook that has turned the request away has the last word.
-      if (refusal === undefined || reply.statusCode < 400) done(refusal)
-      else {
-        reply.log.warn({ err: refusal }, 'background tasks of the route refused')
-        done()
+      if (refusal !== undefined && reply.statusCode < 400) {
+        queue.pass(payload, true)
+        done(refusal)
+        return
       }
+      // A hook that has turned the request away has the last word.
+      if (refusal !== undefined) reply.log.warn({ err: refusal }, 'background tasks of the route refused')
+      return passQueue(queue, payload, true, done)
     }
   }
 
@@ -77,8 +83,8 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
 
   // Runs before the hooks of a route. Where no `onRoute` could put `pass` behind them, in a 404 and on older routes,
   // this is the end of the chain as far as it can be seen.
-  function passUnseenRoute (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
-    if (request.is404 || (older && configOf(reply)[kRouteTasks] === undefined)) markPassed(reply, payload, false)
+  function passUnseenRoute (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): Passed {
+    if (request.is404 || (older && configOf(reply)[kRouteTasks] === undefined)) return markPassed(reply, payload, false, done)
     done()
   }
 
@@ -91,15 +97,34 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
   }
 }
 
-function pass (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): void {
-  markPassed(reply, payload, true)
+async function connectEngine (app: FastifyInstance, background: Background, engine: Engine, options: ResolvedOptions): Promise<void> {
+  // Loaded only where there is an engine.
+  const { Durable }: typeof import('./engines/durable') = require('./engines/durable')
+  const durable = background.durable = new Durable(background, engine, options)
+  app.addHook('onReady', async function startEngine () { if (options.worker) await engine.work(durable) })
+  app.addHook('preClose', async function stopEngine () { await engine.stop() })
+  // Behind the last runs: onClose hooks run in reverse.
+  app.addHook('onClose', async function closeEngine () { await engine.close() })
+  await engine.open(app.log)
+}
+
+function pass (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): Passed {
+  return markPassed(reply, payload, true, done)
+}
+
+function markPassed (reply: FastifyReply, payload: unknown, last: boolean, done: Done): Passed {
+  const queue = queueOf(reply)
+  if (queue !== undefined) return passQueue(queue, payload, last, done)
+  setSlot(reply, true)
   done()
 }
 
-function markPassed (reply: FastifyReply, payload: unknown, last: boolean): void {
-  const queue = queueOf(reply)
-  if (queue === undefined) setSlot(reply, true)
-  else queue.pass(payload, last)
+// A reply with durable tasks goes on when they are stored (D1).
+function passQueue (queue: ReplyQueue, payload: unknown, last: boolean, done: Done): Passed {
+  const storing = queue.store(payload)
+  if (storing !== undefined) return storing.then(() => queue.pass(payload, last))
+  queue.pass(payload, last)
+  done()
 }
 
 function reopen (_request: FastifyRequest, reply: FastifyReply, _error: Error, done: Done): void {

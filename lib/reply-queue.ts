@@ -6,8 +6,9 @@ import { createEntries, createRun, type Entry } from './entry'
 import { publishQueued } from './events'
 import { GroupRun, type GroupOwner } from './group-run'
 import { ReplySettling, type SettlingOwner } from './reply-settling'
+import { ReplyStore } from './reply-store'
 import { BackgroundTask, BackgroundTasks, toTasks } from './task'
-import type { Run } from './task-run'
+import { Run } from './task-run'
 import { isThenable } from './thenable'
 import type { ReplyBackground, TaskFunction, TaskRun, When } from './types'
 import { Waiting } from './waiting'
@@ -25,6 +26,8 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   // Why the route's tasks could not be accepted.
   #refusal: unknown
   #current: Entry | null = null
+  // Once there is a durable run.
+  #store: ReplyStore | null = null
   #size = 0
   #settled = false
   // Conditions have been read: what is added from here on is decided at once.
@@ -45,6 +48,10 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
 
   get log (): FastifyBaseLogger {
     return this.#reply.log
+  }
+
+  get reqId (): string {
+    return this.#reply.request.id
   }
 
   get inHandler (): boolean {
@@ -83,6 +90,19 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   }
 
   /**
+   * Stores the durable runs whose condition is met. Rejects with `FST_ERR_BACKGROUND_STORE_FAILED`.
+   *
+   * @param payload The reply's, on its way through `onSend`.
+   * @returns `undefined` where there is nothing to wait for.
+   */
+  store (payload: unknown): Promise<void> | undefined {
+    if (this.#store === null || !this.#store.isWaiting) return undefined
+    this.#bind()
+    this.#settling.preview(payload)
+    return this.#store.store()
+  }
+
+  /**
    * The reply goes through the end of its `onSend` chain, or as near to it as the plugin can be.
    *
    * @param last Whether no other hook comes behind, so that the status is final.
@@ -113,6 +133,8 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
     this.#settled = true
     unlink(this)
     this.#background.live.add(this)
+    if (this.#store?.isWaiting === true) this.#store.storeLate()
+    this.#store?.release()
     this.#advance()
     this.#background.onChange?.()
   }
@@ -152,6 +174,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   }
 
   abort (): void {
+    this.#store?.abort()
     for (const entry of this.#entries.drain()) entry.abort()
     this.#current?.abort()
   }
@@ -166,12 +189,23 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   #accept (entries: Entry[], runs: Run[]): void {
     if (this.#size === 0) (this.#settled ? this.#background.live : this.#background.open).add(this)
     this.#size += runs.length
-    for (const entry of entries) this.#entries.push(entry)
+    for (const entry of entries) this.#place(entry)
     if (this.#settled) this.#advance()
     else this.#settling.check()
     for (const run of runs) publishQueued(this.#background, run)
     // One that is left out is passed over in its turn.
-    if (this.#decided) for (const entry of entries) this.#admits(entry)
+    if (this.#decided) for (const entry of entries) if (!isDurable(entry)) this.#admits(entry)
+  }
+
+  #place (entry: Entry): void {
+    if (isDurable(entry)) this.#placeDurable(entry)
+    else this.#entries.push(entry)
+  }
+
+  #placeDurable (run: Run): void {
+    this.#store ??= new ReplyStore(this.#background.durable!, (each) => this.#admitsRun(each))
+    this.#store.add(run)
+    if (this.#settled || this.#settling.known) this.#store.storeLate()
   }
 
   #bind (): void {
@@ -222,6 +256,10 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
     const { status } = this.#settling
     return (status !== undefined && status < 400) === (when === 'success')
   }
+}
+
+function isDurable (entry: Entry): entry is Run {
+  return entry instanceof Run && entry.isDurable
 }
 
 function truthOf (result: unknown): boolean {

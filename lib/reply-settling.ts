@@ -45,9 +45,14 @@ export class ReplySettling {
     return this.#passed || this.#reply.raw.headersSent || this.#reply.sent
   }
 
-  /** Once settled: the status that was sent, or would have been; `undefined` where the handler never came to one. */
+  /** The status that was sent, or would be by now; `undefined` where the handler never came to one. */
   get status (): number | undefined {
-    return this.#status
+    return this.#settled ? this.#status : this.#status ?? this.#reply.raw.statusCode
+  }
+
+  /** A reply with this payload is on its way through `onSend`: it may bring a status. */
+  preview (payload: unknown): void {
+    if (!this.#settled) this.#status = statusOfResponse(payload)
   }
 
   /**

@@ -28,6 +28,12 @@ export function reportCancel (run: TaskRun, log: FastifyBaseLogger): void {
   releaseStack(run.error)
 }
 
+/** Says that shutdown gave a run back to its engine. */
+export function reportReturn (run: TaskRun, log: FastifyBaseLogger): void {
+  attempt(() => log.info(fieldsOf(run), 'background task handed back: it was not finished when closeTimeout was over'))
+  releaseStack(run.error)
+}
+
 const WHERE_SHUTDOWN_CAME = {
   queued: 'discarded: it had not started',
   active: 'cancelled: it was still running',

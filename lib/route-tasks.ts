@@ -1,6 +1,7 @@
 import { Attempt } from './attempt'
 import { FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
-import { define, definedBy, functionOf } from './definition'
+import { definedBy, functionOf } from './defined'
+import { define } from './definition'
 import { BackgroundTasks, isTask, nameOf, toTask, type BackgroundTask } from './task'
 import { isThenable } from './thenable'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -30,7 +31,7 @@ function compile (where: string, value: unknown): RouteEntry[] {
 function compileOne (where: string, value: unknown): RouteEntry {
   if (!(value instanceof BackgroundTasks)) {
     const task = toTask(where, value)
-    return typeof value === 'function' ? adoptingResult(task.fn) : task
+    return typeof value === 'function' ? adoptingResult(where, task.fn) : task
   }
   if (value.tasks.length === 0) {
     throw new FST_ERR_BACKGROUND_INVALID_TASK(where, 'at least one task', 'an empty group')
@@ -39,9 +40,13 @@ function compileOne (where: string, value: unknown): RouteEntry {
 }
 
 /** A route's function may return tasks: they go to the end of the reply's queue. */
-function adoptingResult (fn: TaskFunction<never[]>): TaskFunction<never[]> {
+function adoptingResult (where: string, fn: TaskFunction<never[]>): TaskFunction<never[]> {
   const defined = definedBy(fn)
-  const run = functionOf(fn, defined) as TaskFunction<[FastifyRequest, FastifyReply]>
+  if (defined?.options.durable === true) {
+    throw new FST_ERR_BACKGROUND_INVALID_TASK(where, 'a function, or a durable task with arguments that can be stored',
+      `the durable task ${defined.options.name}, which would get request and reply`)
+  }
+  const run = functionOf(fn) as TaskFunction<[FastifyRequest, FastifyReply]>
   function routeTask (this: TaskContext, request: FastifyRequest, reply: FastifyReply): unknown {
     // Not where the attempt has been ended: what it still returns is ignored (R5).
     const take = (value: unknown): unknown => Attempt.counts(this as Attempt) ? adopt(value, reply) : undefined

@@ -5,11 +5,12 @@ import type { FastifyBaseLogger } from 'fastify'
 import { Attempt, type AttemptHost } from './attempt'
 import { retryDelay } from './backoff'
 import type { Linked } from './chain'
-import { now, toEpoch } from './clock'
+import { fromEpoch, now, toEpoch } from './clock'
 import { callOutside } from './context-storage'
-import { definedBy, functionOf, type Defined } from './definition'
+import { definedBy, functionOf, type Defined } from './defined'
 import type { Startable } from './dispatcher'
-import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_TASK_TIMEOUT } from './errors'
+import type { DurableTasks } from './durable-tasks'
+import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_NO_ENGINE, FST_ERR_BACKGROUND_TASK_TIMEOUT } from './errors'
 import { publishCancelled, publishDiscarded, publishProgress, publishRetrying, traceAttempt } from './events'
 import type { Ledger } from './ledger'
 import type { ResolvedPolicy } from './policy'
@@ -23,6 +24,8 @@ export interface RunHome extends AppBackground {
   readonly ledger: Ledger
   readonly slots: Slots
   readonly onTaskError: BackgroundOptions['onTaskError']
+  /** `null` without an engine. */
+  readonly durable: DurableTasks | null
   /** The policy of a definition in this application; of a plain function, where there is none. */
   policyOf (defined: Defined | undefined): ResolvedPolicy
   /**
@@ -38,7 +41,7 @@ export interface RunOwner {
   readonly log: FastifyBaseLogger
   /** The next attempt of a run is due: starts the run in its turn, with a slot. */
   due (run: Run): void
-  /** Called once for each run, when it is in a final state and that has been reported. */
+  /** Called once for each run, when it is over here and that has been reported. */
   ended (run: Run): void
 }
 
@@ -49,7 +52,7 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   readonly name: string
   readonly #home: RunHome
   readonly #defaultWhen: When
-  readonly #queued = now()
+  readonly #queued: number
   // What it lets go of at its end (R6); without an owner it is over. A condition may hold anything.
   #policy: ResolvedPolicy | null
   #owner: RunOwner | null
@@ -75,9 +78,11 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   /**
    * @param when On which replies it runs, if its policy does not say.
    * @param unbound Whether it will be bound to an async context later.
+   * @param known Of a run that is not new everywhere.
    */
   constructor (
-    home: RunHome, owner: RunOwner, fn: TaskFunction<never[]>, args: readonly unknown[], when: When, unbound = false
+    home: RunHome, owner: RunOwner, fn: TaskFunction<never[]>, args: readonly unknown[], when: When, unbound = false,
+    known?: { readonly id: string, readonly queuedAt: number }
   ) {
     const defined = definedBy(fn)
     this.name = nameOf(fn)
@@ -89,6 +94,11 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     this.#args = args
     if (!unbound) this.bind()
     home.ledger.accept()
+    this.#queued = known === undefined ? now() : fromEpoch(known.queuedAt)
+    if (known !== undefined) {
+      this.#id = known.id
+      home.ledger.remember(known.id, this)
+    }
   }
 
   get id (): string {
@@ -141,7 +151,11 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     return this.#started !== undefined
   }
 
-  /** Whether it is in a final state. */
+  get isDurable (): boolean {
+    return false
+  }
+
+  /** Whether it is over, as far as this process knows. */
   get isOver (): boolean {
     return this.#owner === null
   }
@@ -152,11 +166,15 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     return this.#finished
   }
 
+  stored (): Promise<TaskRun> {
+    return Promise.reject(new FST_ERR_BACKGROUND_NO_ENGINE(this.name, 'is not durable: it is not stored'))
+  }
+
   cancel (reason?: unknown): boolean {
     if (this.#owner === null) return false
     const { log } = this.#owner
     // The platform's default, where there is no reason.
-    this.#giveUp('cancelled', AbortSignal.abort(reason).reason, () => reportCancel(this, log))
+    this.giveUp('cancelled', AbortSignal.abort(reason).reason, () => reportCancel(this, log))
     return true
   }
 
@@ -181,10 +199,32 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     return this.#scope!.runInAsyncScope(fn)
   }
 
+  /** Moves it to another owner. @returns the one that it had. */
+  protected moveTo (owner: RunOwner): RunOwner {
+    const before = this.#owner!
+    this.#owner = owner
+    return before
+  }
+
+  /** Has its next attempt started in a later turn, with what an engine has brought. */
+  protected resume (owner: RunOwner, defined: Defined, args: readonly unknown[], attempt: number, retries: number): void {
+    this.#owner = owner
+    this.#fn = functionOf(defined as unknown as TaskFunction<never[]>)
+    this.#args = args
+    this.#attempts = attempt - 1
+    this.#policy = { ...this.#home.policyOf(defined), retries }
+    if (this.#scope === null) this.bind()
+    if (this.#state === 'stored') {
+      this.#move('queued')
+      this.#finished = this.#resolveFinished = undefined
+    }
+    owner.due(this)
+  }
+
   /** Its turn, with a slot: starts the next attempt. */
   start (): void {
     // It may have been ended while it stood in line.
-    if (this.#owner === null) {
+    if (this.#owner === null || this.#attempt !== null) {
       this.#home.slots.release()
       return
     }
@@ -216,7 +256,7 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   completed (attempt: Attempt, result: unknown): void {
     if (!this.isAt(attempt)) return
     this.#result = result
-    this.#end('completed').ended(this)
+    this.end('completed').ended(this)
   }
 
   failed (attempt: Attempt, error: unknown, final = false): void {
@@ -229,7 +269,7 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   /** Its last attempt failed, or its condition threw. */
   fail (error: unknown): void {
     this.#error = error
-    const owner = this.#end('failed')
+    const owner = this.end('failed')
     reportFailure(this, owner.log, this.#home.onTaskError)
     owner.ended(this)
   }
@@ -238,7 +278,7 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   discard (): void {
     if (this.isOver) return
     const scope = this.#scope!
-    const owner = this.#end('discarded')
+    const owner = this.end('discarded')
     scope.runInAsyncScope(publishDiscarded, undefined, this.#home, this)
     owner.ended(this)
   }
@@ -249,16 +289,17 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     const { log } = this.#owner
     const was = this.#state as 'queued' | 'active' | 'retrying'
     const state = was === 'queued' ? 'discarded' : 'cancelled'
-    this.#giveUp(state, new FST_ERR_BACKGROUND_CLOSED(this.name, state), () => reportShutdown(this, was, log))
+    this.giveUp(state, new FST_ERR_BACKGROUND_CLOSED(this.name, state), () => reportShutdown(this, was, log))
   }
 
-  #giveUp (state: 'cancelled' | 'discarded', reason: unknown, report: () => void): void {
+  /** Ends it before it is done. */
+  protected giveUp (state: 'cancelled' | 'discarded' | 'stored', reason: unknown, report: () => void): void {
     const attempt = this.#attempt
     const scope = this.#scope
     this.#error = reason
-    const owner = this.#end(state)
+    const owner = this.end(state)
     if (state === 'cancelled') publishCancelled(this.#home, this)
-    else publishDiscarded(this.#home, this)
+    else if (state === 'discarded') publishDiscarded(this.#home, this)
     report()
     owner.ended(this)
     // The last: what listens to the signal is not ours.
@@ -276,27 +317,33 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   #retry (error: unknown, delay: number): void {
     const { log } = this.#owner!
     this.#error = error
-    this.#leave('retrying')
-    // A subscriber may have cancelled it.
-    if (this.isOver) return
-    this.#timer = setTimeout(() => this.#owner!.due(this), delay)
+    if (!this.awaitRetry(delay)) return
     reportRetry(this, log, delay)
     publishRetrying(this.#home, this, delay)
   }
 
-  #end (state: 'completed' | 'failed' | 'discarded' | 'cancelled'): RunOwner {
+  /** @returns whether there is to be another attempt: a subscriber may have cancelled it. */
+  protected awaitRetry (delay: number): boolean {
+    this.leave('retrying')
+    if (this.isOver) return false
+    this.#timer = setTimeout(() => this.#owner!.due(this), delay)
+    return true
+  }
+
+  protected end (state: 'completed' | 'failed' | 'discarded' | 'cancelled' | 'stored'): RunOwner {
     const owner = this.#owner!
-    this.#ended = now()
+    if (state !== 'stored') this.#ended = now()
     this.#owner = this.#policy = this.#fn = this.#args = this.#scope = null
     if (this.#id !== undefined) this.#home.ledger.forget(this.#id)
-    this.#leave(state)
+    this.leave(state)
     this.#resolveFinished?.(this)
     // Up to Node 22, a promise holds the stores of the place that it was made in (R6).
     this.#finished = this.#resolveFinished = undefined
     return owner
   }
 
-  #leave (state: TaskState): void {
+  /** From one state to another that is not active. */
+  protected leave (state: TaskState): void {
     const attempt = this.#attempt
     this.#move(state)
     this.#attempt = null

@@ -1,5 +1,6 @@
 import { types } from 'node:util'
 import { assertOptions, atLeastOne, type Checks } from './checks'
+import { definedBy } from './defined'
 import { describe } from './describe'
 import { FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
 import type { BackgroundTasksOptions, OnFailure, TaskFunction } from './types'
@@ -66,7 +67,7 @@ export class BackgroundTasks {
     assertOptions(options, GROUP_CHECKS)
     this.#concurrency = options.concurrency ?? DEFAULT_GROUP_CONCURRENCY
     this.#onFailure = options.onFailure ?? DEFAULT_ON_FAILURE
-    for (const task of toList('new BackgroundTasks()', tasks)) this.#tasks.push(toTask('new BackgroundTasks()', task))
+    for (const task of toList('new BackgroundTasks()', tasks)) this.#add('new BackgroundTasks()', task)
   }
 
   /** How many tasks of the group may be active at once. */
@@ -93,8 +94,17 @@ export class BackgroundTasks {
   addTask<A extends unknown[]> (fn: TaskFunction<A>, ...args: A): this
   addTask (task: BackgroundTask): this
   addTask (task: unknown, ...args: unknown[]): this {
-    this.#tasks.push(toTask('addTask()', task, args))
+    this.#add('addTask()', task, args)
     return this
+  }
+
+  #add (where: string, value: unknown, args?: unknown[]): void {
+    const task = toTask(where, value, args)
+    if (definedBy(task.fn)?.options.durable === true) {
+      throw new FST_ERR_BACKGROUND_INVALID_TASK(where, 'tasks that are not durable: an engine keeps no group together',
+        `the durable task ${nameOf(task.fn)}`)
+    }
+    this.#tasks.push(task)
   }
 }
 
@@ -156,6 +166,9 @@ function toList (where: string, value: unknown): readonly unknown[] {
   throw new FST_ERR_BACKGROUND_INVALID_TASK(where, 'a list of tasks', describe(value))
 }
 
+/** What a function without a name goes by. */
+export const ANONYMOUS = 'anonymous'
+
 /** The name that a task goes by. */
 export function nameOf (fn: Function): string {
   // A function's name may have been redefined as anything, as a getter that throws even.
@@ -163,5 +176,5 @@ export function nameOf (fn: Function): string {
     const { name } = fn
     if (typeof name === 'string' && name !== '') return name
   } catch {}
-  return 'anonymous'
+  return ANONYMOUS
 }

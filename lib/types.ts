@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
+import type { Engine } from './engines/engine'
 import type { BackgroundTask, BackgroundTasks } from './task'
 
 /** What a task function finds as `this`. */
@@ -75,6 +76,12 @@ export interface TaskPolicy {
 export interface TaskOptions extends TaskPolicy {
   /** What the task goes by: a string that is not empty. @default the name of the function */
   name?: string
+  /**
+   * Whether the task is kept by the plugin's `engine`, so that it survives the process. Its arguments have to be JSON,
+   * and it runs at least once.
+   * @default false
+   */
+  durable?: boolean
 }
 
 /** What `defineTask` returns: still a function, and a task with a name and a policy. */
@@ -89,9 +96,11 @@ export interface TaskDefinition<A extends unknown[] = never[], R = unknown> {
 /**
  * Where a run stands: `queued → active → completed | failed`; `active → retrying → active`; `queued → discarded` (its
  * condition was not met, its group stopped, or shutdown came first); `queued → failed` (its `when` threw);
- * `queued | active | retrying → cancelled` (by `cancel`, or, once it has started, by shutdown).
+ * `queued | active | retrying → cancelled` (by `cancel`, or, once it has started, by shutdown). Of a durable task:
+ * `queued → stored` when others may take it up, and `stored → active` if this process does; `queued → failed` where it
+ * could not be stored; `queued | active | retrying → stored` where shutdown has handed it back.
  */
-export type TaskState = 'queued' | 'active' | 'retrying' | 'completed' | 'failed' | 'discarded' | 'cancelled'
+export type TaskState = 'queued' | 'active' | 'retrying' | 'completed' | 'failed' | 'discarded' | 'cancelled' | 'stored'
 
 /** One execution of a task. */
 export interface TaskRun<R = unknown> {
@@ -125,13 +134,22 @@ export interface TaskRun<R = unknown> {
    * @returns `false` where the run is in a final state already.
    */
   cancel (reason?: unknown): boolean
-  /** Resolves with this run once it is in a final state, whatever that is. Never rejects; unread, it costs nothing. */
+  /**
+   * Resolves with this run once it is in a final state, whatever that is, or `stored`: then the rest is not for this
+   * process to know. Never rejects; unread, it costs nothing.
+   */
   finished (): Promise<TaskRun<R>>
   /**
    * What `JSON.stringify` and loggers show of it: `id`, `name`, `state`, `attempt`, `progress` and the times, neither its
    * result nor its error.
    */
   toJSON (): object
+  /**
+   * Resolves with this run once its engine has it. Rejects with `FST_ERR_BACKGROUND_STORE_FAILED` where it could not be
+   * stored, and with `FST_ERR_BACKGROUND_NO_ENGINE` where the task is not durable. Unread, it costs nothing: the run has
+   * failed all the same.
+   */
+  stored (): Promise<TaskRun<R>>
 }
 
 /** What a failed task means to the others of its group. */
@@ -152,6 +170,32 @@ export type When = 'always' | 'success' | 'error' | ((request: FastifyRequest, r
 
 /** The plugin's options. Those of `TaskPolicy` are for tasks without one of their own, plain functions among them. */
 export interface BackgroundOptions extends TaskPolicy {
+  /** Where durable tasks are kept: `journal()` of `/journal`, `bullmq()` of `/bullmq`, or another. @default none */
+  engine?: Engine
+  /** The definitions that the engine may run in this process. Their names have to differ. @default none */
+  tasks?: readonly TaskDefinition[]
+  /** Whether this process also works on what the engine holds; if not, it only stores. @default true */
+  worker?: boolean
+  /**
+   * How long a reply waits for its durable tasks to be stored, in milliseconds: an integer from 1 to 60 000. Beyond it,
+   * the reply is a 503.
+   * @default 1_000
+   */
+  storeTimeout?: number
+  /** How large the arguments of a durable task may be, in bytes of JSON: an integer of at least 1. @default 1_048_576 */
+  maxArgsSize?: number
+  /**
+   * How often a durable task is started again whose process died while it was at work, apart from its `retries`: an
+   * integer from 0 to 1 000 000.
+   * @default 3
+   */
+  maxRestarts?: number
+  /**
+   * How long a stored task of an unknown name is left to others, in milliseconds since it was added: an integer from 0
+   * to 2 147 483 647. Beyond it, it has failed. A rolling deploy takes less.
+   * @default 600_000
+   */
+  unknownTaskGrace?: number
   /**
    * How many runs of the application may be active at once: an integer of at least 1, or `Infinity`. Replies with runs
    * to start take turns.
@@ -195,7 +239,7 @@ export interface BackgroundStats {
   failed: number
   cancelled: number
   discarded: number
-  /** Always 0 for now: engines are not there yet. */
+  /** Those that an engine has, as far as this process knows: of one that it works on itself, it counts the rest again. */
   stored: number
 }
 
@@ -233,6 +277,24 @@ export interface AppBackground extends TaskAdder {
   stats (): BackgroundStats
   /** An unfinished run of this process, by its id. */
   get (id: string): TaskRun | undefined
+  /** What is known of a run by its id, in this process or by the engine. Rejects where the engine is away. */
+  find (id: string): Promise<TaskSnapshot | undefined>
+  /** Cancels a run by its id, in this process or wherever the engine has it. @returns whether there was one. */
+  cancel (id: string): Promise<boolean>
+}
+
+/** What is known of a run at one moment. */
+export interface TaskSnapshot {
+  readonly id: string
+  readonly name: string
+  readonly state: TaskState
+  readonly attempt: number
+  readonly progress: TaskProgress | undefined
+  readonly error: unknown
+  readonly result: unknown
+  readonly queuedAt: number
+  readonly startedAt: number | undefined
+  readonly finishedAt: number | undefined
 }
 
 /** What is published on `fastify.background.task.queued` and `fastify.background.task.discarded`. */
@@ -240,6 +302,8 @@ export interface TaskEvent {
   /** The application that the run belongs to: channels are global to the process. */
   readonly background: AppBackground
   readonly run: TaskRun
+  /** Of a durable task: what goes with it to wherever it runs. On `queued` subscribers may write into it. */
+  readonly meta?: Record<string, string> | undefined
 }
 
 /**

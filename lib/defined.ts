@@ -1,0 +1,26 @@
+import type { TaskFunction, TaskOptions } from './types'
+
+// Shared by all copies of the package in a process: a definition from a library with a copy of its own is still one.
+export const kFunction = Symbol.for('fastify-background.function')
+
+export type NamedOptions = Readonly<TaskOptions & { name: string }>
+
+/** A definition as the core sees it. */
+export interface Defined {
+  readonly options: NamedOptions
+  readonly [kFunction]: { readonly definition: Function, readonly fn: TaskFunction<never[]> }
+}
+
+/** What a function was defined as, if it was. */
+export function definedBy (fn: Function): Defined | undefined {
+  // What wraps a definition may have its properties, and is none. A proxy may throw at the question.
+  try {
+    const maybe = fn as unknown as Defined
+    return maybe[kFunction]?.definition === fn ? maybe : undefined
+  } catch {}
+}
+
+/** What is called for a function: what it was defined as, or itself. */
+export function functionOf (fn: TaskFunction<never[]>): TaskFunction<never[]> {
+  return definedBy(fn)?.[kFunction].fn ?? fn
+}

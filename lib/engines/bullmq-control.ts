@@ -1,0 +1,59 @@
+import type { Job, JobState } from 'bullmq'
+import { publishCancel } from './bullmq-cancels'
+import { isAboutJob } from './bullmq-failure'
+import { cancelReasonOf, defectOf, readJob, roundOf, type JobData } from './bullmq-job'
+import type { Bullmq, JobQueue } from './bullmq-server'
+
+export interface FoundJob {
+  readonly job: Job
+  readonly state: JobState
+}
+
+export async function findJob (bullmq: Bullmq, queue: JobQueue, id: string): Promise<FoundJob | undefined> {
+  // In Redis, a job is a key beside those of the queue itself.
+  if (id === '' || id.includes(':') || Object.hasOwn(queue.keys, id)) return undefined
+  const [json, state] = await Promise.all([queue.getBackend().getJobData(id), queue.getJobState(id)])
+  if (json === undefined || state === 'unknown') return undefined
+  return { job: readJob(bullmq, queue, json, id), state }
+}
+
+/**
+ * A job can only be ended by who has it at work. So it is marked first: whoever takes it from here on ends it at once.
+ * Then whoever may have taken it already is told.
+ *
+ * @returns whether it could be cancelled.
+ */
+export async function cancelJob (queue: JobQueue, { job, state }: FoundJob, reason: string): Promise<boolean> {
+  if (state === 'completed' || state === 'failed' || defectOf(job) !== undefined) return false
+  if (cancelReasonOf(job) !== undefined && state !== 'active') return false
+  await job.updateData({ ...job.data, cancelled: reason })
+  await publishCancel(queue, { id: job.id as string, round: roundOf(job), reason })
+  if (state !== 'active') await moveToFront(job, state)
+  return true
+}
+
+/** @returns whether it could be retried. */
+export async function retryJob ({ job, state }: FoundJob): Promise<boolean> {
+  const isTask = defectOf(job) === undefined
+  // One that is marked and has not been ended yet.
+  const isMarked = isTask && state !== 'completed' && state !== 'active' && cancelReasonOf(job) !== undefined
+  if (state !== 'failed' && !isMarked) return false
+  if (isTask) await job.updateData(nextRound(job, state === 'failed' ? 0 : job.attemptsMade))
+  if (state === 'failed') await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true })
+  return true
+}
+
+function nextRound (job: Job<JobData>, made: number): JobData {
+  return { ...job.data, cancelled: undefined, round: roundOf(job) + 1, stalls: job.stalledCounter, made }
+}
+
+/** Somebody should take it soon. */
+async function moveToFront (job: Job, state: JobState): Promise<void> {
+  try {
+    if (state === 'delayed') await job.promote()
+    await job.changePriority({ lifo: true })
+  } catch (error) {
+    if (!isAboutJob(error)) throw error
+    // Somebody has taken it already.
+  }
+}

@@ -1,0 +1,155 @@
+// How a task is kept as a job of BullMQ: its id, name and time as the job's, its retries as `attempts`, the rest as the
+// job's data. Other producers may add such jobs too; only `args` must be there.
+import type { BulkJobOptions, Job, JobJson } from 'bullmq'
+import { describe } from '../describe'
+import { failureOf, isCancelledReason, toCancelError } from './bullmq-failure'
+import type { Bullmq, JobQueue, JobWorker } from './bullmq-server'
+import type { StoredError, StoredSnapshot, StoredState, StoredTask } from './engine'
+
+export interface JobData {
+  readonly args: readonly unknown[]
+  readonly reqId?: string | undefined
+  readonly meta?: Readonly<Record<string, string>>
+  /** Why it is to end as cancelled, whoever takes it next. */
+  readonly cancelled?: string | undefined
+  /** How often it has been retried by hand. A cancel is for one round. */
+  readonly round?: number
+  /** How often it had stalled when this round began. */
+  readonly stalls?: number
+  /** How many attempts BullMQ had counted when this round began. */
+  readonly made?: number
+}
+
+export interface NewJob {
+  readonly name: string
+  readonly data: JobData
+  readonly opts: BulkJobOptions & { timestamp: number }
+}
+
+export function toJob ({ id, name, args, reqId, meta, retries, queuedAt }: StoredTask): NewJob {
+  return { name, data: { args, reqId, meta }, opts: { jobId: id, attempts: retries + 1, timestamp: queuedAt } }
+}
+
+/** @returns what is wrong with a job, if it is not one that `toTask` can read. */
+export function defectOf (job: Job): string | undefined {
+  const { id, name, data } = job as { id?: string, name: unknown, data: Partial<JobData> | null }
+  if (id === undefined || typeof name !== 'string' || name === '') return 'it has no name'
+  if (!isObject(data)) return `its data is ${describe(data)}`
+  if (!Array.isArray(data.args)) return `its args are ${describe(data.args)}`
+  if (!isMissingOrText(data.reqId)) return `its reqId is ${describe(data.reqId)}`
+  if (!isMissingOrText(data.cancelled)) return `its cancelled is ${describe(data.cancelled)}`
+  if (data.meta !== undefined && !isTexts(data.meta)) return 'its meta is not an object of strings'
+  if (![data.round, data.stalls, data.made].every(isMissingOrCount)) return 'its counts are not integers'
+  if (pollutes(data)) return 'its data has a key __proto__, or constructor.prototype'
+  return undefined
+}
+
+/** What can be read of a job as a task. Of one with a defect, no arguments. */
+export function toTask (job: Job): StoredTask {
+  const data: JobData = defectOf(job) === undefined ? job.data : { args: [] }
+  return {
+    id: job.id as string,
+    name: job.name,
+    args: data.args,
+    reqId: data.reqId,
+    meta: data.meta ?? {},
+    retries: Math.max((job.opts.attempts ?? 0) - 1, 0),
+    queuedAt: job.timestamp
+  }
+}
+
+/** How often a process died at this task, since it was stored or retried by hand. */
+export function restartsOf (job: Job<JobData>): number {
+  return job.stalledCounter - (job.data.stalls ?? 0)
+}
+
+/** How many attempts have failed in this round. */
+export function attemptsMadeOf (job: Job<JobData>): number {
+  return job.attemptsMade - (job.data.made ?? 0)
+}
+
+export function roundOf (job: Job<JobData>): number {
+  return job.data.round ?? 0
+}
+
+export function cancelReasonOf ({ data }: Job<Partial<JobData> | null>): string | undefined {
+  return isObject(data) && isText(data.cancelled) ? data.cancelled : undefined
+}
+
+/** @param state BullMQ's name for where it stands. */
+export function toSnapshot (job: Job, state: string): StoredSnapshot {
+  const made = defectOf(job) === undefined ? attemptsMadeOf(job) : job.attemptsMade
+  const ours = toState(job, state, made)
+  const failure = state === 'failed' || ours === 'retrying' ? failureOf(job) : undefined
+  return {
+    task: toTask(job),
+    state: ours,
+    attempt: failure?.attempt ?? (ours === 'active' ? made + 1 : made),
+    progress: progressOf(job.progress),
+    error: failure?.error ?? cancelErrorOf(job, ours),
+    result: ours === 'completed' ? job.returnvalue : undefined,
+    startedAt: job.processedOn,
+    finishedAt: job.finishedOn
+  }
+}
+
+export function progressOf (progress: unknown): StoredSnapshot['progress'] {
+  const { value, message } = Object(progress) as { value?: unknown, message?: unknown }
+  if (typeof value !== 'number') return undefined
+  return { value, message: isText(message) ? message : undefined }
+}
+
+/** Reads a job even where its data is not JSON: then the data is `null`, which is a defect. */
+export function readJob ({ Job }: Bullmq, queue: JobQueue | JobWorker, json: JobJson, id: string): Job {
+  try {
+    return Job.fromJSON(queue as never, json, id)
+  } catch {
+    return Job.fromJSON(queue as never, { ...json, data: 'null' }, id)
+  }
+}
+
+function toState (job: Job, state: string, made: number): StoredState {
+  if (state === 'active' || state === 'completed') return state
+  if (state === 'failed') return isCancelledReason(job.failedReason) ? 'cancelled' : 'failed'
+  if (cancelReasonOf(job) !== undefined) return 'cancelled'
+  return made > 0 ? 'retrying' : 'queued'
+}
+
+/** Of one that is to end as cancelled as soon as somebody takes it. */
+function cancelErrorOf (job: Job, state: StoredState): StoredError | undefined {
+  return state === 'cancelled' ? toCancelError(cancelReasonOf(job)) : undefined
+}
+
+function isObject (value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isText (value: unknown): value is string {
+  return typeof value === 'string'
+}
+
+function isTexts (value: unknown): boolean {
+  return isObject(value) && Object.values(value).every(isText)
+}
+
+function isMissingOrText (value: unknown): boolean {
+  return value === undefined || isText(value)
+}
+
+function isMissingOrCount (value: unknown): boolean {
+  return value === undefined || Number.isSafeInteger(value)
+}
+
+// As https://github.com/fastify/secure-json-parse. Without recursion: the depth is up to whoever wrote the job.
+function pollutes (data: object): boolean {
+  const waiting: object[] = [data]
+  for (let value = waiting.pop(); value !== undefined; value = waiting.pop()) {
+    if (Object.hasOwn(value, '__proto__')) return true
+    for (const [key, inner] of Object.entries(value)) {
+      if (typeof inner !== 'object' || inner === null) continue
+      if (key === 'constructor' && Object.hasOwn(inner, 'prototype')) return true
+      waiting.push(inner)
+    }
+  }
+  return false
+}

@@ -1,0 +1,76 @@
+import type { Socket } from 'node:net'
+import type { BackendFactory, IQueueBackend, PgPool } from 'bullmq'
+import type * as Pg from 'pg'
+import { within } from './bullmq-deadline'
+import { CANCELLED } from './bullmq-failure'
+import { peer, type Bullmq, type Classes, type JobQueue, type Server } from './bullmq-server'
+
+// Password, role, database, privilege: https://www.postgresql.org/docs/current/errcodes-appendix.html
+const REFUSALS = ['28P01', '28000', '3D000', '42501']
+const UNFIT = ['SchemaMigrationRequiredError', 'SchemaVersionMismatchError', 'UnsupportedPostgresVersionError']
+
+export interface PostgresOptions {
+  /** Somebody else's. */
+  readonly pool: PgPool | undefined
+  readonly url: string
+  readonly migrate: boolean
+  readonly timeout: number
+}
+
+/** @throws `FST_ERR_BACKGROUND_INVALID_OPTION` where a package is missing. */
+export function postgresServer ({ pool: given, url, migrate, timeout }: PostgresOptions): Server {
+  const bullmq = peer<Bullmq>('bullmq', () => require('bullmq'))
+  const sockets = new Set<Socket>()
+  const pool = given ?? ownPool(url, bullmq.DEFAULT_SCHEMA, timeout)
+  pool.on('connect', ({ connection }) => sockets.add(connection?.stream as Socket))
+  // A pool without a listener takes the process down when the server closes an idle connection.
+  pool.on('error', ignore)
+  let isReady = false
+  return {
+    bullmq,
+    classes: bullmq.withBackend(bullmq.createPostgresBackend as unknown as BackendFactory<IQueueBackend, unknown>) as Classes,
+    producer: { connection: pool },
+    consumer: { connection: pool },
+    // BullMQ asks once, and if that fails, its object is of no use for ever.
+    async reach () {
+      if (isReady) return
+      const client = await pool.connect()
+      try {
+        const check = migrate ? bullmq.runMigrations : bullmq.assertSchemaCompatibility
+        await check(client)
+        isReady = true
+      } finally {
+        client.release()
+      }
+    },
+    isSetUpWrongly: (error) => REFUSALS.includes((error as { code: string }).code) || UNFIT.includes((error as Error).name),
+    async inspect () {},
+    async countCancelled (queue: JobQueue) {
+      const { rows } = await pool.query<{ count: string }>(
+        'SELECT count(*) FROM job WHERE queue = $1 AND state = \'failed\' AND starts_with(failed_reason, $2)',
+        [queue.name, CANCELLED])
+      return Number(rows[0]?.count)
+    },
+    release: (backend) => backend.close(true),
+    async close () {
+      if (given !== undefined) return
+      try {
+        await within(timeout, 'close', () => pool.end())
+      } catch {
+        for (const socket of sockets) socket.destroy()
+      }
+    }
+  }
+}
+
+function ownPool (url: string, schema: string, timeout: number): PgPool {
+  const { Pool } = peer<typeof Pg>('pg', () => require('pg'))
+  return new Pool({
+    connectionString: url,
+    options: `-c search_path=${schema}`,
+    connectionTimeoutMillis: timeout,
+    keepAlive: true
+  }) as unknown as PgPool
+}
+
+function ignore (): void {}

@@ -1,0 +1,88 @@
+import type { BackendFactory, IQueueBackend, IRedisClient, RedisOptions, RedisQueueBackend } from 'bullmq'
+import type { FastifyBaseLogger } from 'fastify'
+import { isCancelledReason } from './bullmq-failure'
+import { peer, type Bullmq, type Classes, type JobQueue, type Server } from './bullmq-server'
+
+const MAX_RECONNECT_DELAY = 1_000
+// More are not looked at: every look at the counts would pay for them.
+const MAX_INSPECTED = 1_000
+// What Redis says to those it does not let in, and BullMQ to a Redis that is too old.
+const REFUSAL = /^(WRONGPASS|NOAUTH|NOPERM|ERR (invalid password|invalid DB index|DB index)|Redis version needs)/i
+
+/** @throws `FST_ERR_BACKGROUND_INVALID_OPTION` where a package is missing. */
+export function redisServer (options: RedisOptions, prefix: string | undefined, timeout: number): Server {
+  const bullmq = peer<Bullmq>('bullmq', () => require('bullmq'))
+  // BullMQ takes it by itself, but when it does not find it, nobody would be told before the first task.
+  peer('ioredis', () => require('ioredis'))
+  const common: RedisOptions = {
+    ...options,
+    // BullMQ's own goes up to 20 s, ioredis' may end.
+    retryStrategy: reconnectDelay,
+    // With it, one attempt at the wrong moment would be the last.
+    lazyConnect: false,
+    connectTimeout: options.connectTimeout ?? timeout,
+    // How long a connection may take to close.
+    disconnectTimeout: timeout
+  }
+  const keys = prefix === undefined ? {} : { prefix }
+  return {
+    bullmq,
+    classes: bullmq.withBackend(bullmq.createRedisBackend as BackendFactory<IQueueBackend, unknown>) as Classes,
+    // Without an offline queue, since what is in it runs later, when nobody waits for it any more; and with a time-out
+    // for commands, since a frozen server takes them and does not answer.
+    producer: {
+      ...keys, connection: { ...common, enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: timeout }
+    },
+    consumer: {
+      ...keys, connection: { ...common, enableOfflineQueue: true, maxRetriesPerRequest: null, commandTimeout: undefined }
+    },
+    // ioredis goes on trying, as long as it takes.
+    reach: async () => {},
+    isSetUpWrongly: (error) => REFUSAL.test((error as Error).message),
+    inspect,
+    countCancelled,
+    release,
+    async close () {}
+  }
+}
+
+function reconnectDelay (times: number): number {
+  return Math.min(50 * 2 ** Math.min(times, 10), MAX_RECONNECT_DELAY)
+}
+
+async function inspect (queue: JobQueue, log: FastifyBaseLogger): Promise<void> {
+  // Not CONFIG GET, which hosted servers forbid. BullMQ needs INFO anyway.
+  const info = await (await clientOf(queue)).info()
+  if (/^aof_enabled:0/m.test(info)) {
+    log.warn('bullmq: Redis has no append-only file (appendonly no), it loses tasks when it is killed')
+  }
+  const policy = /^maxmemory_policy:([\w-]+)/m.exec(info)?.[1] ?? 'noeviction'
+  if (policy !== 'noeviction') {
+    log.warn(`bullmq: Redis drops tasks when its memory is full (maxmemory-policy ${policy}), it should be noeviction`)
+  }
+}
+
+async function countCancelled (queue: JobQueue): Promise<number> {
+  const client = await clientOf(queue)
+  const ids = await queue.getRanges(['failed'], 0, MAX_INSPECTED - 1)
+  const reasons = await Promise.all(ids.map((id) => client.hget(queue.toKey(id), 'failedReason')))
+  return reasons.filter(isCancelledReason).length
+}
+
+async function release (backend: IQueueBackend): Promise<void> {
+  const { client, blockingClient } = backend as RedisQueueBackend
+  // BullMQ connects again what it has been waiting for in vain, even after it has been closed.
+  client.then(forbidConnect, ignore)
+  blockingClient?.then(forbidConnect, ignore)
+  await backend.close(true)
+}
+
+function forbidConnect (client: IRedisClient): void {
+  client.connect = async () => { throw new Error('Connection is closed.') }
+}
+
+function ignore (): void {}
+
+function clientOf (queue: JobQueue): RedisQueueBackend['client'] {
+  return (queue.getBackend() as unknown as RedisQueueBackend).client
+}

@@ -1,0 +1,54 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type * as BullMQ from 'bullmq'
+import { FST_ERR_BACKGROUND_INVALID_OPTION } from '../errors'
+
+export type Bullmq = typeof BullMQ
+export type Classes = BullMQ.BackendClasses<BullMQ.IQueueBackend, unknown>
+export type JobQueue = InstanceType<Classes['Queue']>
+export type JobWorker = InstanceType<Classes['Worker']>
+export type JobEvents = InstanceType<Classes['QueueEvents']>
+
+/** The two kinds of connection, as options for BullMQ. */
+export interface ConnectionOptions {
+  readonly connection: unknown
+  readonly prefix?: string
+}
+
+/** What differs between Redis and PostgreSQL. */
+export interface Server {
+  readonly bullmq: Bullmq
+  /** BullMQ's classes for it. */
+  readonly classes: Classes
+  /** For calls that somebody waits for: they fail fast. */
+  readonly producer: ConnectionOptions
+  /** For what runs in the background: it waits until the server is back. */
+  readonly consumer: ConnectionOptions
+  /** Asked before one of BullMQ's classes is made. Rejects if such a one would be of no use. */
+  reach (): Promise<void>
+  /** Whether an error says that the server is there, but will not do. */
+  isSetUpWrongly (error: unknown): boolean
+  /** Warns of what endangers tasks. */
+  inspect (queue: JobQueue, log: FastifyBaseLogger): Promise<void>
+  /** How many of the failed jobs have been cancelled. */
+  countCancelled (queue: JobQueue): Promise<number>
+  /** Takes the connections of one of BullMQ's objects away, for good. Does not wait for the server. */
+  release (backend: BullMQ.IQueueBackend): Promise<void>
+  /** Never rejects, and waits for the server no longer than for any other call. */
+  close (): Promise<void>
+}
+
+/**
+ * Takes a package that this one does not depend on.
+ *
+ * @throws `FST_ERR_BACKGROUND_INVALID_OPTION` where it is missing.
+ */
+export function peer<T> (name: string, load: () => T): T {
+  try {
+    return load()
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code !== 'MODULE_NOT_FOUND') throw error
+    throw new FST_ERR_BACKGROUND_INVALID_OPTION('engine', `the package ${name} to be there (npm i ${name})`,
+      message.slice(0, (message + '\n').indexOf('\n')))
+  }
+}

@@ -1,0 +1,45 @@
+import type { KeepJobs } from 'bullmq'
+import { BLOCKING_TIMEOUT, Consumer } from './bullmq-consumer'
+import type { Deliveries } from './bullmq-deliveries'
+import { readJob } from './bullmq-job'
+import type { Keep, ResolvedOptions } from './bullmq-options'
+import type { JobWorker, Server } from './bullmq-server'
+
+// The plugin decides how often a task may be started again (D6), so BullMQ must not.
+const MAX_STALLED = 1_000_000
+// Stalled tasks are looked for so many times within `lockDuration`.
+const CHECKS = 5
+
+export function startWorker (
+  server: Server, options: ResolvedOptions, deliveries: Deliveries, report: (error: unknown) => void
+): Consumer<JobWorker> {
+  const { bullmq, classes, consumer } = server
+  const { queue, concurrency, lockDuration, keepCompleted, keepFailed, timeout } = options
+  return new Consumer(server, () => {
+    const worker = new classes.Worker(queue, deliveries.process, {
+      ...consumer,
+      autorun: false,
+      concurrency,
+      lockDuration,
+      stalledInterval: lockDuration / CHECKS,
+      maxStalledCount: MAX_STALLED,
+      removeOnComplete: toKeepJobs(keepCompleted),
+      removeOnFail: toKeepJobs(keepFailed),
+      drainDelay: BLOCKING_TIMEOUT / 1_000,
+      // After an error of the connection; 15 s by default.
+      runRetryDelay: timeout,
+      settings: { backoffStrategy: deliveries.backoff }
+    })
+    worker.on('completed', (job) => deliveries.written(job.id as string))
+    worker.on('failed', (job) => deliveries.written(job?.id as string))
+    // One that BullMQ cannot read would never be handed to us, and come back for ever.
+    Object.assign(worker, { createJob: (json: Parameters<typeof readJob>[2], id: string) => readJob(bullmq, worker, json, id) })
+    return worker
+  }, report)
+}
+
+/** BullMQ takes the age in seconds. */
+function toKeepJobs ({ count, age }: Required<Keep>): KeepJobs | undefined {
+  if (age === Infinity) return count === Infinity ? undefined : { count }
+  return { age: age / 1_000, ...(count !== Infinity && { count }) }
+}

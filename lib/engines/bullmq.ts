@@ -1,0 +1,174 @@
+import type { FastifyBaseLogger } from 'fastify'
+import { FST_ERR_BACKGROUND_INVALID_OPTION } from '../errors'
+import { listenForCancels } from './bullmq-cancels'
+import { Changes } from './bullmq-changes'
+import type { Consumer } from './bullmq-consumer'
+import { cancelJob, findJob, retryJob } from './bullmq-control'
+import { within } from './bullmq-deadline'
+import { Deliveries } from './bullmq-deliveries'
+import { isAboutJob } from './bullmq-failure'
+import { toJob, toSnapshot } from './bullmq-job'
+import { listJobs } from './bullmq-list'
+import { resolveOptions, type BullmqOptions, type ResolvedOptions } from './bullmq-options'
+import { postgresServer } from './bullmq-postgres'
+import { Producer } from './bullmq-producer'
+import { redisServer } from './bullmq-redis'
+import type { JobEvents, JobQueue, JobWorker, Server } from './bullmq-server'
+import { Trouble } from './bullmq-trouble'
+import { startWorker } from './bullmq-worker'
+import type { Engine, EngineWorker, StoredChange, StoredPage, StoredQuery, StoredSnapshot, StoredState, StoredTask } from './engine'
+
+export type { BullmqOptions, Keep } from './bullmq-options'
+
+/**
+ * Keeps durable tasks in a queue of BullMQ 6 (https://docs.bullmq.io), on Redis or PostgreSQL, for as many processes as
+ * there are. Needs the packages `bullmq` and `ioredis`, or `bullmq` and `pg`.
+ *
+ * A task may start as soon as it is stored, on any process with a worker.
+ *
+ * @throws `FST_ERR_BACKGROUND_INVALID_OPTION` for a wrong option, and where a package is missing.
+ */
+export function bullmq (options: BullmqOptions): Engine {
+  const resolved = resolveOptions(options)
+  return new BullmqEngine(resolved, serverOf(resolved))
+}
+
+function serverOf ({ connection, prefix, timeout, migrate }: ResolvedOptions): Server {
+  return connection.server === 'redis'
+    ? redisServer(connection.options, prefix, timeout)
+    : postgresServer({ ...connection, migrate, timeout })
+}
+
+class BullmqEngine implements Engine {
+  readonly name = 'bullmq'
+  readonly features = Object.freeze({ local: false })
+  readonly #options: ResolvedOptions
+  readonly #server: Server
+  readonly #producer: Producer
+  readonly #changes: Changes
+  #log!: FastifyBaseLogger
+  #trouble!: Trouble
+  #deliveries: Deliveries | undefined
+  #worker: Consumer<JobWorker> | undefined
+  #cancels: Consumer<JobEvents> | undefined
+  #closing: Promise<void> | undefined
+  #isClosed = false
+
+  constructor (options: ResolvedOptions, server: Server) {
+    this.#options = options
+    this.#server = server
+    this.#producer = new Producer(server, options.queue, this.#report)
+    this.#changes = new Changes(server, options.queue, this.#report)
+  }
+
+  async open (log: FastifyBaseLogger): Promise<void> {
+    this.#log = log
+    this.#trouble = new Trouble(log, this.#options.timeout, () => this.#answer('probe', (queue) => queue.getJobCounts('active')))
+    try {
+      await this.#ask('open', (queue) => this.#server.inspect(queue, log))
+    } catch (error) {
+      if (!this.#server.isSetUpWrongly(error)) return
+      await this.close()
+      throw new FST_ERR_BACKGROUND_INVALID_OPTION('connection', 'a server that can be used', (error as Error).message)
+    }
+  }
+
+  async store (tasks: readonly StoredTask[]): Promise<void> {
+    await this.#ask('store', (queue) => queue.addBulk(tasks.map(toJob)))
+  }
+
+  release (): void {}
+
+  async work (worker: EngineWorker): Promise<void> {
+    const deliveries = this.#deliveries = new Deliveries(this.#server.bullmq, worker, this.#log)
+    this.#cancels = listenForCancels(this.#server, this.#options.queue, this.#report, (cancel) => deliveries.cancel(cancel))
+    this.#worker = startWorker(this.#server, this.#options, deliveries, this.#report)
+    const started = [this.#worker.started, this.#cancels.started]
+    // They go on trying.
+    await within(this.#options.timeout, 'bullmq: work', () => Promise.all(started)).catch(this.#report)
+  }
+
+  async stop (): Promise<void> {
+    this.#deliveries?.stop()
+    this.#worker?.stop()
+  }
+
+  close (): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async find (id: string): Promise<StoredSnapshot | undefined> {
+    return await this.#ask('find', async (queue) => {
+      const found = await findJob(this.#server.bullmq, queue, id)
+      return found && toSnapshot(found.job, found.state)
+    })
+  }
+
+  async list (query: StoredQuery): Promise<StoredPage> {
+    return await this.#ask('list', (queue) => listJobs(this.#server.bullmq, queue, query))
+  }
+
+  async counts (): Promise<Record<StoredState, number>> {
+    return await this.#ask('counts', async (queue) => {
+      const [counts, cancelled] = await Promise.all([queue.getJobCounts(), this.#server.countCancelled(queue)])
+      const { waiting = 0, prioritized = 0, delayed = 0, active = 0, completed = 0, failed = 0 } = counts
+      return { queued: waiting + prioritized, active, retrying: delayed, completed, failed: failed - cancelled, cancelled }
+    })
+  }
+
+  async retry (id: string): Promise<boolean> {
+    return await this.#ask('retry', async (queue) => {
+      const found = await findJob(this.#server.bullmq, queue, id)
+      return found !== undefined && await retryJob(found)
+    })
+  }
+
+  async cancel (id: string, reason: string): Promise<boolean> {
+    return await this.#ask('cancel', async (queue) => {
+      const found = await findJob(this.#server.bullmq, queue, id)
+      return found !== undefined && await cancelJob(queue, found, reason)
+    })
+  }
+
+  watch (listener: (change: StoredChange) => void): () => void {
+    return this.#changes.watch(listener)
+  }
+
+  async #ask<T> (what: string, action: (queue: JobQueue) => Promise<T>): Promise<T> {
+    try {
+      return await this.#answer(what, action)
+    } catch (error) {
+      this.#report(error)
+      throw error
+    }
+  }
+
+  async #answer<T> (what: string, action: (queue: JobQueue) => Promise<T>): Promise<T> {
+    if (this.#isClosed) throw new Error(`bullmq: ${what}: the engine has been closed`)
+    return await within(this.#options.timeout, `bullmq: ${what}`, async (isOver) => {
+      const queue = await this.#producer.queue()
+      // What has been refused must not be done when the server is back.
+      return isOver() ? undefined as T : await action(queue)
+    })
+  }
+
+  readonly #report = (err: unknown): void => {
+    if (isAboutJob(err)) this.#log.warn({ err }, 'bullmq: the hold on a task was lost, it may run twice')
+    else this.#trouble.report(err)
+  }
+
+  async #close (): Promise<void> {
+    await this.stop()
+    await this.#deliveries?.idle()
+    const { timeout } = this.#options
+    // Else, the server is away.
+    await within(timeout, 'bullmq: close', async () => await this.#worker?.drained()).catch(this.#report)
+    const unwritten = this.#deliveries?.unwritten ?? 0
+    if (unwritten > 0) this.#log.warn(`bullmq: the outcomes of ${unwritten} tasks could not be written, they are started again`)
+    this.#isClosed = true
+    this.#trouble.close()
+    await Promise.allSettled([this.#worker, this.#cancels, this.#changes, this.#producer].map((part) => part?.close()))
+    await this.#server.close()
+  }
+}

@@ -1,0 +1,248 @@
+import { performance } from 'node:perf_hooks'
+import type { Delivery, EngineWorker, Outcome, StoredTask } from './engine'
+import type { Entry, PendingCancel } from './journal-entry'
+import { ignore, toStoredError, UnreadableRecord } from './journal-errors'
+import { taskKey } from './journal-format'
+import type { JournalIndex } from './journal-index'
+import type { JournalRecords } from './journal-records'
+import { JournalSchedule } from './journal-schedule'
+
+// They are read, and their starts written, as one.
+const MOST_AT_ONCE = 64
+
+interface Start {
+  readonly entry: Entry
+  readonly task: StoredTask
+  /** When the task had been started first, before this. */
+  readonly startedAt: number | undefined
+}
+
+/** Brings what is ready to the worker, never to more than so many of its `run`s at once, and keeps what became of it. */
+export class JournalDeliveries {
+  readonly #index: JournalIndex
+  readonly #records: JournalRecords
+  readonly #schedule: JournalSchedule
+  readonly #concurrency: number
+  #worker: EngineWorker | undefined
+  #taken = 0
+  #isStarting = false
+  #isStopped = false
+  #isEnding = false
+  #onEnd: (() => void) | undefined
+
+  constructor (index: JournalIndex, records: JournalRecords, concurrency: number) {
+    this.#index = index
+    this.#records = records
+    this.#schedule = new JournalSchedule(() => index.nextSeq(), () => this.deliver())
+    this.#concurrency = concurrency
+  }
+
+  /** Adds one that may be delivered when it is due. */
+  add (entry: Entry): void {
+    if (this.#mayStart(entry)) this.#schedule.add(entry)
+  }
+
+  work (worker: EngineWorker): void {
+    this.#worker = worker
+    this.deliver()
+  }
+
+  /** Begins with what is ready, if there is room. */
+  deliver (): void {
+    if (!this.#isStarting) this.#startAll()
+  }
+
+  /** What was not stored by this process is left for another. */
+  stop (): void {
+    this.#isStopped = true
+    this.#schedule.retain((entry) => entry.isOwn)
+  }
+
+  /** Starts nothing more. Resolves when the outcome of all that was started is known. */
+  async end (): Promise<void> {
+    this.#isEnding = true
+    this.#schedule.retain(() => false)
+    if (this.#taken > 0) await new Promise<void>((resolve) => { this.#onEnd = resolve })
+  }
+
+  async cancel (entry: Entry, reason: string): Promise<boolean> {
+    if (entry.finishedAt !== undefined) return false
+    if (entry.isTaken) return await this.#cancelTaken(entry, reason)
+    this.#schedule.remove(entry)
+    entry.error = toStoredError(reason, 'AbortError')
+    await this.#finish(entry, 'cancelled')
+    return true
+  }
+
+  async retry (entry: Entry): Promise<boolean> {
+    if (entry.finishedAt === undefined) return false
+    entry.attempt = entry.restarts = 0
+    entry.startedAt = entry.progress = entry.error = undefined
+    this.#index.revive(entry)
+    entry.turn = this.#index.nextSeq()
+    const saved = this.#records.save([entry])
+    this.#addLater(entry, 0)
+    this.deliver()
+    await saved
+    return true
+  }
+
+  // One round after the other: so they start in their order, though they are read side by side.
+  async #startAll (): Promise<void> {
+    this.#isStarting = true
+    for (let taken = this.#take(); taken.length > 0; taken = this.#take()) await this.#start(taken)
+    this.#isStarting = false
+  }
+
+  #take (): Entry[] {
+    const taken: Entry[] = []
+    if (this.#worker === undefined || this.#isEnding || this.#records.isAway) return taken
+    while (taken.length < MOST_AT_ONCE && this.#taken < this.#concurrency) {
+      const entry = this.#schedule.shift()
+      if (entry === undefined) break
+      this.#taken++
+      entry.isTaken = true
+      taken.push(entry)
+    }
+    return taken
+  }
+
+  async #start (taken: readonly Entry[]): Promise<void> {
+    const read = await Promise.all(taken.map(async (entry) => await this.#read(entry)))
+    const starts = read.filter((start) => start !== undefined)
+    for (const { entry } of starts) {
+      entry.attempt++
+      entry.startedAt ??= Date.now()
+      entry.progress = undefined
+      this.#index.move(entry, 'active')
+    }
+    try {
+      // Before the start: who opens the journal after a crash is to know of it (D6).
+      await this.#records.save(starts.map(({ entry }) => entry))
+    } catch {
+      for (const start of starts) this.#giveBack(start)
+      return
+    }
+    for (const start of starts) this.#run(start)
+  }
+
+  async #read (entry: Entry): Promise<Start | undefined> {
+    try {
+      const { task, error } = await this.#records.read(entry)
+      entry.error = error
+      return { entry, task, startedAt: entry.startedAt }
+    } catch (error) {
+      if (error instanceof UnreadableRecord) {
+        this.#records.reportUnreadable(taskKey(entry.seq), error)
+        this.#index.drop(entry)
+        this.#release(entry)?.settle(false)
+      } else {
+        this.#records.giveWay(error)
+        this.#again(entry, 0)
+      }
+      return undefined
+    }
+  }
+
+  async #run (start: Start): Promise<void> {
+    const { entry, task } = start
+    // What happened while the start was written.
+    if (entry.cancelled !== undefined || !this.#mayStart(entry)) {
+      this.#giveBack(start)
+      return
+    }
+    const delivery: Delivery = {
+      task,
+      attempt: entry.attempt,
+      restarts: entry.restarts,
+      progress: (progress) => {
+        if (entry.delivery !== delivery) return
+        entry.progress = progress
+        this.#index.changed(entry)
+      }
+    }
+    entry.delivery = delivery
+    this.#settle(start, await this.#worker!.run(delivery))
+    this.deliver()
+  }
+
+  #settle (start: Start, outcome: Outcome): void {
+    const { entry } = start
+    // It comes again behind those that are ready now.
+    entry.turn = this.#index.nextSeq()
+    switch (outcome.state) {
+      case 'returned':
+        this.#giveBack(start, outcome.delay)
+        return
+      case 'failed':
+        entry.error = toStoredError(outcome.error)
+        if (outcome.retryIn !== undefined) {
+          this.#again(entry, outcome.retryIn)
+          return
+        }
+        break
+      case 'cancelled':
+        entry.error = toStoredError(outcome.reason, 'AbortError')
+    }
+    const cancel = this.#release(entry)
+    this.#finish(entry, outcome.state).catch(ignore)
+    cancel?.settle(outcome.state === 'cancelled')
+  }
+
+  /** As if the delivery had not been. */
+  #giveBack ({ entry, startedAt }: Start, delay = 0): void {
+    entry.attempt--
+    entry.startedAt = startedAt
+    this.#again(entry, delay)
+  }
+
+  /** It is to be delivered once more, unless it was cancelled meanwhile. */
+  #again (entry: Entry, delay: number): void {
+    const cancel = this.#release(entry)
+    if (cancel === undefined) {
+      this.#index.move(entry, entry.waitingState)
+      this.#addLater(entry, delay)
+      this.#records.save([entry]).catch(ignore)
+    } else {
+      entry.error = toStoredError(cancel.reason, 'AbortError')
+      this.#finish(entry, 'cancelled').catch(ignore)
+      cancel.settle(true)
+    }
+  }
+
+  /** @returns the cancel that waits for what becomes of it. */
+  #release (entry: Entry): PendingCancel | undefined {
+    const { cancelled } = entry
+    entry.isTaken = false
+    entry.delivery = entry.cancelled = undefined
+    this.#taken--
+    if (this.#taken === 0) this.#onEnd?.()
+    return cancelled
+  }
+
+  async #finish (entry: Entry, state: 'completed' | 'failed' | 'cancelled'): Promise<void> {
+    await this.#records.save([...new Set([entry, ...this.#index.finish(entry, state)])])
+  }
+
+  #addLater (entry: Entry, delay: number): void {
+    entry.due = performance.now() + delay
+    this.add(entry)
+  }
+
+  #mayStart (entry: Entry): boolean {
+    return !this.#isEnding && (entry.isOwn || !this.#isStopped)
+  }
+
+  async #cancelTaken (entry: Entry, reason: string): Promise<boolean> {
+    if (entry.delivery !== undefined && this.#worker!.cancel(entry.id, reason)) return true
+    // Its attempt is about to start, or has just ended.
+    entry.cancelled ??= pendingCancel(reason)
+    return await entry.cancelled.settled
+  }
+}
+
+function pendingCancel (reason: string): PendingCancel {
+  let settle!: PendingCancel['settle']
+  const settled = new Promise<boolean>((resolve) => { settle = resolve })
+  return { reason, settled, settle }
+}

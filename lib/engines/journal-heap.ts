@@ -1,0 +1,74 @@
+/** What can be in a heap, one at a time. */
+export interface HeapItem {
+  /** Its place in the heap; the heap's own. */
+  slot: number
+}
+
+/** A binary heap: the first of many in O(log n), and any other can be taken out as cheaply. */
+export class Heap<T extends HeapItem> {
+  readonly #items: T[] = []
+  readonly #isBefore: (a: T, b: T) => boolean
+
+  constructor (isBefore: (a: T, b: T) => boolean) {
+    this.#isBefore = isBefore
+  }
+
+  get first (): T | undefined {
+    return this.#items[0]
+  }
+
+  push (item: T): void {
+    this.#items.push(item)
+    this.#rise(item, this.#items.length - 1)
+  }
+
+  /** @returns whether the item was in this heap. */
+  remove (item: T): boolean {
+    const { slot } = item
+    if (this.#items[slot] !== item) return false
+    const last = this.#items.pop()!
+    if (last !== item) {
+      // It may belong on either side of the gap.
+      this.#rise(last, slot)
+      this.#sink(last, last.slot)
+    }
+    return true
+  }
+
+  shift (): T | undefined {
+    const { first } = this
+    if (first !== undefined) this.remove(first)
+    return first
+  }
+
+  /** Takes out those that `keep` is false for. */
+  retain (keep: (item: T) => boolean): void {
+    for (const item of this.#items.slice()) if (!keep(item)) this.remove(item)
+  }
+
+  #rise (item: T, slot: number): void {
+    while (slot > 0) {
+      const parent = (slot - 1) >> 1
+      if (!this.#isBefore(item, this.#items[parent])) break
+      this.#put(this.#items[parent], slot)
+      slot = parent
+    }
+    this.#put(item, slot)
+  }
+
+  #sink (item: T, slot: number): void {
+    const { length } = this.#items
+    for (let child = 2 * slot + 1; child < length; child = 2 * slot + 1) {
+      if (child + 1 < length && this.#isBefore(this.#items[child + 1], this.#items[child])) child++
+      if (!this.#isBefore(this.#items[child], item)) break
+      this.#put(this.#items[child], slot)
+      slot = child
+    }
+    this.#put(item, slot)
+  }
+
+  #put (item: T, slot: number): void {
+    this.#items[slot] = item
+    item.slot = slot
+  }
+}

@@ -1,0 +1,67 @@
+import { performance } from 'node:perf_hooks'
+import { MAX_TIMER_DELAY } from '../checks'
+import type { Entry } from './journal-entry'
+import { Heap } from './journal-heap'
+
+/**
+ * What is to be delivered: at once, in the order of storing, or later. What has waited, for another attempt or
+ * elsewhere, comes behind all that is ready then, so that a task that fails for ever does not keep others from starting.
+ */
+export class JournalSchedule {
+  readonly #ready = new Heap<Entry>((a, b) => a.turn < b.turn)
+  readonly #waiting = new Heap<Entry>((a, b) => a.due < b.due)
+  readonly #nextTurn: () => number
+  readonly #onReady: () => void
+  // For the first of those that wait (L4).
+  #timer: NodeJS.Timeout | undefined
+
+  constructor (nextTurn: () => number, onReady: () => void) {
+    this.#nextTurn = nextTurn
+    this.#onReady = onReady
+  }
+
+  add (entry: Entry): void {
+    if (entry.due <= performance.now()) {
+      this.#ready.push(entry)
+    } else {
+      this.#waiting.push(entry)
+      this.#rearm()
+    }
+  }
+
+  shift (): Entry | undefined {
+    return this.#ready.shift()
+  }
+
+  remove (entry: Entry): void {
+    this.#ready.remove(entry)
+    this.#waiting.remove(entry)
+    this.#rearm()
+  }
+
+  /** Takes out those that `keep` is false for. */
+  retain (keep: (entry: Entry) => boolean): void {
+    this.#ready.retain(keep)
+    this.#waiting.retain(keep)
+    this.#rearm()
+  }
+
+  #rearm (): void {
+    clearTimeout(this.#timer)
+    const { first } = this.#waiting
+    if (first === undefined) return
+    const wait = Math.ceil(Math.max(0, first.due - performance.now()))
+    this.#timer = setTimeout(() => this.#ring(), Math.min(wait, MAX_TIMER_DELAY))
+  }
+
+  #ring (): void {
+    const now = performance.now()
+    for (let first = this.#waiting.first; first !== undefined && first.due <= now; first = this.#waiting.first) {
+      this.#waiting.remove(first)
+      first.turn = this.#nextTurn()
+      this.#ready.push(first)
+    }
+    this.#rearm()
+    this.#onReady()
+  }
+}

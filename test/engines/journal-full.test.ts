@@ -1,0 +1,100 @@
+// A full disk, by a limit on how long a file may get: what is beyond it fails to be written, in the middle of a record
+// as on a disk. Run against a process of its own, from outside.
+import { execFileSync } from 'node:child_process'
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { Child } from './journal-child'
+import { journalStore, type JournalStore } from './journal-support'
+import { aTask, Bench, COMPLETED, idsOf, someTasks } from './suite-support'
+import type { StoredTask } from '../../lib/engines/engine'
+
+const skip = canLimit() ? false : 'prlimit (util-linux) is not there'
+
+t.setTimeout(120_000)
+
+t.test('D7: what a full disk refuses is rejected, and what it takes later is kept', { skip }, async (t) => {
+  const { store, bench, child } = await start(t)
+  const [before, during, after] = [someTasks(5), someTasks(5), someTasks(5)]
+  await storeEach(child, before)
+  limitFiles(child, 0)
+  for (const task of during) await t.rejects(child.obeys({ do: 'store', tasks: [task] }), { code: 'LEVEL_IO_ERROR', message: store.location() })
+  limitFiles(child, 'unlimited')
+  await storeEach(child, after)
+  await child.kill()
+
+  t.strictSame(await idsIn(bench), idsOf([...before, ...after]))
+})
+
+t.test('D7: a record that was cut off takes nothing with it, neither from before nor from later', { skip }, async (t) => {
+  for (const room of [1, 100, 1_000, 5_000]) {
+    const { bench, child, store } = await start(t)
+    const tasks = someTasks(3, { args: ['x'.repeat(300)] })
+    await storeEach(child, tasks)
+    limitFiles(child, logSize(store) + room)
+    // Another file has room.
+    const more = someTasks(20, { args: ['x'.repeat(300)] })
+    await storeEach(child, more)
+    await child.kill()
+
+    t.strictSame(await idsIn(bench), idsOf([...tasks, ...more]))
+  }
+})
+
+t.test('D7: tasks go on after the disk was full, and none of what became of them is lost', { skip }, async (t) => {
+  const { bench, child } = await start(t)
+  await child.obeys({ do: 'work' })
+  const [completed, failed, waiting] = [aTask(), aTask(), aTask()]
+  await storeEach(child, [completed, failed])
+  await child.hears('started')
+  await child.hears('started')
+  limitFiles(child, 0)
+  await child.obeys({ do: 'end', id: completed.id, outcome: COMPLETED, thenDie: false })
+  await child.obeys({ do: 'end', id: failed.id, outcome: { state: 'failed', error: 'broken' }, thenDie: false })
+  await t.rejects(child.obeys({ do: 'store', tasks: [waiting] }))
+  limitFiles(child, 'unlimited')
+  await child.obeys({ do: 'store', tasks: [waiting] })
+  t.equal((await child.hears('started')).id, waiting.id)
+  await child.kill()
+  const engine = await bench.open()
+
+  t.equal(await engine.find(completed.id), undefined)
+  t.match(await engine.find(failed.id), { state: 'failed', error: { message: 'broken' } })
+  t.match(await engine.find(waiting.id), { state: 'queued' })
+})
+
+async function start (t: Test): Promise<{ store: JournalStore, bench: Bench, child: Child }> {
+  const store = journalStore(t)
+  const child = await Child.start(t, store.location())
+  await child.obeys({ do: 'open' })
+  return { store, child, bench: new Bench(t, store) }
+}
+
+async function storeEach (child: Child, tasks: readonly StoredTask[]): Promise<void> {
+  for (const task of tasks) await child.obeys({ do: 'store', tasks: [task] })
+}
+
+async function idsIn (bench: Bench): Promise<string[]> {
+  const { tasks } = await (await bench.open()).list({ limit: Infinity })
+  return idsOf(tasks.map(({ task }) => task)).reverse()
+}
+
+/** How long its log is. */
+function logSize (store: JournalStore): number {
+  const log = readdirSync(store.location()).find((name) => name.endsWith('.log'))!
+  return statSync(join(store.location(), log)).size
+}
+
+/** @param bytes For each file that the process writes from here on. */
+function limitFiles ({ pid }: Child, bytes: number | 'unlimited'): void {
+  execFileSync('prlimit', [`--pid=${pid}`, `--fsize=${bytes}:`])
+}
+
+function canLimit (): boolean {
+  try {
+    execFileSync('prlimit', ['--version'])
+    return true
+  } catch {
+    return false
+  }
+}
