@@ -4,6 +4,8 @@ import { progressOf } from './bullmq-job'
 import type { JobEvents, Server } from './bullmq-server'
 import type { StoredChange, StoredState } from './engine'
 
+const FROM_NOW_ON = '$'
+
 type Listener = (change: StoredChange) => void
 
 /** The changes of all tasks. There is a connection for them only while somebody listens. */
@@ -12,12 +14,18 @@ export class Changes {
   readonly #listeners = new Set<Listener>()
   #consumer: Consumer<JobEvents> | undefined
 
-  constructor (server: Server, queueName: string, report: (error: unknown) => void) {
-    this.#open = () => new Consumer(server, () => {
-      const events = new server.classes.QueueEvents(queueName, { ...server.consumer, autorun: false, blockingTimeout: BLOCKING_TIMEOUT })
-      this.#listen(events)
-      return events
-    }, report)
+  /** @param last Asks for the id of the last event that there was. */
+  constructor (server: Server, queueName: string, last: () => Promise<string>, report: (error: unknown) => void) {
+    this.#open = () => {
+      // Asked now, so that nothing is missed while the connection is made.
+      const lastEventId = last().catch(() => FROM_NOW_ON)
+      return new Consumer(server, async () => {
+        const options = { ...server.consumer, autorun: false, blockingTimeout: BLOCKING_TIMEOUT, lastEventId: await lastEventId }
+        const events = new server.classes.QueueEvents(queueName, options)
+        this.#listen(events)
+        return events
+      }, report)
+    }
   }
 
   /** @returns what ends it. */
@@ -40,7 +48,7 @@ export class Changes {
 
   #listen (events: JobEvents): void {
     const tell = (id: string, state: StoredState, progress?: StoredChange['progress']): void => {
-      for (const listener of this.#listeners) listener({ id, state, progress })
+      for (const listener of this.#listeners) quietly(() => listener({ id, state, progress }))
     }
     events.on('waiting', ({ jobId, prev }) => {
       // One that was delayed has not come further: it goes on waiting.
@@ -51,6 +59,15 @@ export class Changes {
     events.on('progress', ({ jobId, data }) => tell(jobId, 'active', progressOf(data)))
     events.on('completed', ({ jobId }) => tell(jobId, 'completed'))
     events.on('failed', ({ jobId, failedReason }) => tell(jobId, isCancelledReason(failedReason) ? 'cancelled' : 'failed'))
+  }
+}
+
+// What a listener throws would end BullMQ's loop.
+function quietly (action: () => void): void {
+  try {
+    action()
+  } catch {
+    // There is nobody left to tell.
   }
 }
 

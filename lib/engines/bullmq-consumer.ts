@@ -18,15 +18,16 @@ export class Consumer<R extends JobWorker | JobEvents> {
   /** Resolves when it runs for the first time. */
   readonly started: Promise<void>
   readonly #server: Server
-  readonly #make: () => R
+  readonly #make: () => R | Promise<R>
   readonly #report: (error: unknown) => void
   #start!: () => void
   #runner: R | undefined
   #isStopped = false
+  #isClosed = false
   #running: Promise<void> | undefined
   #wake: (() => void) | undefined
 
-  constructor (server: Server, make: () => R, report: (error: unknown) => void) {
+  constructor (server: Server, make: () => R | Promise<R>, report: (error: unknown) => void) {
     this.#server = server
     this.#make = make
     this.#report = report
@@ -52,6 +53,7 @@ export class Consumer<R extends JobWorker | JobEvents> {
   /** Ends it, whatever it is at. Does not wait for the server. */
   async close (): Promise<void> {
     this.stop()
+    this.#isClosed = true
     if (this.#runner !== undefined) await this.#release(this.#runner)
   }
 
@@ -69,7 +71,8 @@ export class Consumer<R extends JobWorker | JobEvents> {
 
   async #run (): Promise<void> {
     if (this.#isStopped) return
-    const runner = this.#runner = this.#make()
+    const runner = this.#runner = await this.#make()
+    if (this.#isClosed) return await this.#release(runner)
     ;(runner as EventEmitter).on('error', this.#report)
     try {
       await runner.waitUntilReady()

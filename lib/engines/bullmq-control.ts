@@ -1,8 +1,8 @@
 import type { Job, JobState } from 'bullmq'
 import { publishCancel } from './bullmq-cancels'
 import { isAboutJob } from './bullmq-failure'
-import { cancelReasonOf, defectOf, readJob, roundOf, type JobData } from './bullmq-job'
-import type { Bullmq, JobQueue } from './bullmq-server'
+import { cancelReasonOf, defectOf, pack, readJob, roundOf, type JobData } from './bullmq-job'
+import type { Bullmq, JobQueue, Server } from './bullmq-server'
 
 export interface FoundJob {
   readonly job: Job
@@ -12,9 +12,15 @@ export interface FoundJob {
 export async function findJob (bullmq: Bullmq, queue: JobQueue, id: string): Promise<FoundJob | undefined> {
   // In Redis, a job is a key beside those of the queue itself.
   if (id === '' || id.includes(':') || Object.hasOwn(queue.keys, id)) return undefined
-  const [json, state] = await Promise.all([queue.getBackend().getJobData(id), queue.getJobState(id)])
-  if (json === undefined || state === 'unknown') return undefined
-  return { job: readJob(bullmq, queue, json, id), state }
+  let state = await queue.getJobState(id)
+  for (;;) {
+    const json = await queue.getBackend().getJobData(id)
+    if (json === undefined || state === 'unknown') return undefined
+    // It may have moved on while it was read.
+    const before = state
+    state = await queue.getJobState(id)
+    if (state === before) return { job: readJob(bullmq, queue, json, id), state }
+  }
 }
 
 /**
@@ -23,22 +29,22 @@ export async function findJob (bullmq: Bullmq, queue: JobQueue, id: string): Pro
  *
  * @returns whether it could be cancelled.
  */
-export async function cancelJob (queue: JobQueue, { job, state }: FoundJob, reason: string): Promise<boolean> {
+export async function cancelJob (server: Server, queue: JobQueue, { job, state }: FoundJob, reason: string): Promise<boolean> {
   if (state === 'completed' || state === 'failed' || defectOf(job) !== undefined) return false
   if (cancelReasonOf(job) !== undefined && state !== 'active') return false
-  await job.updateData({ ...job.data, cancelled: reason })
+  await job.updateData(pack(server, { ...job.data, cancelled: reason }))
   await publishCancel(queue, { id: job.id as string, round: roundOf(job), reason })
   if (state !== 'active') await moveToFront(job, state)
   return true
 }
 
 /** @returns whether it could be retried. */
-export async function retryJob ({ job, state }: FoundJob): Promise<boolean> {
+export async function retryJob (server: Server, { job, state }: FoundJob): Promise<boolean> {
   const isTask = defectOf(job) === undefined
   // One that is marked and has not been ended yet.
   const isMarked = isTask && state !== 'completed' && state !== 'active' && cancelReasonOf(job) !== undefined
   if (state !== 'failed' && !isMarked) return false
-  if (isTask) await job.updateData(nextRound(job, state === 'failed' ? 0 : job.attemptsMade))
+  if (isTask) await job.updateData(pack(server, nextRound(job, state === 'failed' ? 0 : job.attemptsMade)))
   if (state === 'failed') await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true })
   return true
 }

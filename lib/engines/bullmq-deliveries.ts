@@ -5,7 +5,7 @@ import { cancel, fail, JobError, toCancelError, toStoredError } from './bullmq-f
 import { attemptsMadeOf, cancelReasonOf, defectOf, restartsOf, roundOf, toTask, type JobData } from './bullmq-job'
 import { ProgressWriter } from './bullmq-progress'
 import { Recent } from './bullmq-recent'
-import type { Bullmq } from './bullmq-server'
+import type { Server } from './bullmq-server'
 import type { EngineWorker, Outcome } from './engine'
 
 const MAX_REMEMBERED = 1_000
@@ -25,7 +25,7 @@ interface Unwritten {
 
 /** What BullMQ delivers to this process, on its way to the plugin and back. */
 export class Deliveries {
-  readonly #bullmq: Bullmq
+  readonly #server: Server
   readonly #worker: EngineWorker
   readonly #log: FastifyBaseLogger
   readonly #atWork = new Map<string, AtWork>()
@@ -34,8 +34,8 @@ export class Deliveries {
   readonly #unwritten = new Recent<Unwritten>(MAX_REMEMBERED)
   #isStopped = false
 
-  constructor (bullmq: Bullmq, worker: EngineWorker, log: FastifyBaseLogger) {
-    this.#bullmq = bullmq
+  constructor (server: Server, worker: EngineWorker, log: FastifyBaseLogger) {
+    this.#server = server
     this.#worker = worker
     this.#log = log
   }
@@ -100,7 +100,7 @@ export class Deliveries {
     }
     const outcome = await atWork.outcome
     this.#atWork.delete(id)
-    if (atWork.token !== token) throw new this.#bullmq.WaitingError()
+    if (atWork.token !== token) throw new this.#server.bullmq.WaitingError()
     if (outcome.state !== 'returned') this.#unwritten.set(id, { round, attempt, outcome })
     return await this.#settle(job, token, outcome)
   }
@@ -149,7 +149,7 @@ export class Deliveries {
       this.#log.warn({ err, task: job.name, taskId: job.id }, 'bullmq: a task could not be handed back, it is started again later')
     }
     // Tells BullMQ that it has been moved.
-    throw new this.#bullmq.WaitingError()
+    throw new this.#server.bullmq.WaitingError()
   }
 
   #refuse (job: Job, defect: string): JobError {
@@ -158,12 +158,16 @@ export class Deliveries {
   }
 
   #toJson (job: Job, result: unknown): unknown {
+    if (this.#isKept(result)) return result
+    this.#log.warn({ task: job.name, taskId: job.id }, 'bullmq: the result of a task is no JSON that the server can keep, it is lost')
+    return undefined
+  }
+
+  #isKept (result: unknown): boolean {
     try {
-      JSON.stringify(result)
-      return result
-    } catch (err) {
-      this.#log.warn({ err, task: job.name, taskId: job.id }, 'bullmq: the result of a task is not JSON, it is not kept')
-      return undefined
+      return this.#server.keeps(String(JSON.stringify(result)))
+    } catch {
+      return false
     }
   }
 }

@@ -68,8 +68,8 @@ export function toCancelError (reason: unknown): StoredError {
 export function toStoredError (value: unknown, name = 'Error'): StoredError {
   try {
     const { name: own, message, code, stack } = Object(value) as Record<string, unknown>
-    if (typeof message !== 'string') return { name, message: String(value) }
-    return { name: String(own), message, code: text(code), stack: text(stack) }
+    if (typeof message !== 'string') return { name, message: clean(value) }
+    return { name: clean(own), message: clean(message), code: text(code), stack: text(stack) }
   } catch {
     // A getter, a proxy, an object without a prototype.
     return { name, message: 'an error that cannot be read' }
@@ -94,5 +94,10 @@ function parse (record: string | undefined, stack: string | undefined): Failure 
 }
 
 function text (value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined
+  return typeof value === 'string' ? clean(value) : undefined
+}
+
+/** PostgreSQL has no U+0000 in texts; an error that cannot be written would keep the task from ever ending. */
+function clean (value: unknown): string {
+  return String(value).replaceAll('\0', '\uFFFD')
 }

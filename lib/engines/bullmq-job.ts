@@ -3,7 +3,7 @@
 import type { BulkJobOptions, Job, JobJson } from 'bullmq'
 import { describe } from '../describe'
 import { failureOf, isCancelledReason, toCancelError } from './bullmq-failure'
-import type { Bullmq, JobQueue, JobWorker } from './bullmq-server'
+import type { Bullmq, JobQueue, JobWorker, Server } from './bullmq-server'
 import type { StoredError, StoredSnapshot, StoredState, StoredTask } from './engine'
 
 export interface JobData {
@@ -22,12 +22,23 @@ export interface JobData {
 
 export interface NewJob {
   readonly name: string
-  readonly data: JobData
+  readonly data: JobData | Packed
   readonly opts: BulkJobOptions & { timestamp: number }
 }
 
-export function toJob ({ id, name, args, reqId, meta, retries, queuedAt }: StoredTask): NewJob {
-  return { name, data: { args, reqId, meta }, opts: { jobId: id, attempts: retries + 1, timestamp: queuedAt } }
+/** Data that the server cannot keep as JSON, but as a string. */
+interface Packed {
+  readonly json: string
+}
+
+export function toJob (server: Server, { id, name, args, reqId, meta, retries, queuedAt }: StoredTask): NewJob {
+  const data = pack(server, { args, reqId, meta })
+  return { name, data, opts: { jobId: id, attempts: retries + 1, timestamp: queuedAt } }
+}
+
+export function pack (server: Server, data: JobData): JobData | Packed {
+  const json = JSON.stringify(data)
+  return server.keeps(json) ? data : { json }
 }
 
 /** @returns what is wrong with a job, if it is not one that `toTask` can read. */
@@ -102,10 +113,16 @@ export function progressOf (progress: unknown): StoredSnapshot['progress'] {
 /** Reads a job even where its data is not JSON: then the data is `null`, which is a defect. */
 export function readJob ({ Job }: Bullmq, queue: JobQueue | JobWorker, json: JobJson, id: string): Job {
   try {
-    return Job.fromJSON(queue as never, json, id)
+    const job = Job.fromJSON(queue as never, json, id)
+    job.data = isPacked(job.data) ? JSON.parse(job.data.json) : job.data
+    return job
   } catch {
     return Job.fromJSON(queue as never, { ...json, data: 'null' }, id)
   }
+}
+
+function isPacked (data: unknown): data is Packed {
+  return isObject(data) && isText((data as Partial<Packed>).json)
 }
 
 function toState (job: Job, state: string, made: number): StoredState {

@@ -31,6 +31,11 @@ export function postgresServer ({ pool: given, url, migrate, timeout }: Postgres
     classes: bullmq.withBackend(bullmq.createPostgresBackend as unknown as BackendFactory<IQueueBackend, unknown>) as Classes,
     producer: { connection: pool },
     consumer: { connection: pool },
+    async add (queue, jobs) {
+      await queue.addBulk([...jobs])
+    },
+    // No U+0000: https://www.postgresql.org/docs/current/datatype-json.html
+    keeps: (json) => !json.includes('\\u0000'),
     // BullMQ asks once, and if that fails, its object is of no use for ever.
     async reach () {
       if (isReady) return
@@ -51,6 +56,7 @@ export function postgresServer ({ pool: given, url, migrate, timeout }: Postgres
         [queue.name, CANCELLED])
       return Number(rows[0]?.count)
     },
+    lastEvent: async () => '$',
     release: (backend) => backend.close(true),
     async close () {
       if (given !== undefined) return

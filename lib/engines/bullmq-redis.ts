@@ -1,6 +1,8 @@
 import type { BackendFactory, IQueueBackend, IRedisClient, RedisOptions, RedisQueueBackend } from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
+import type { Redis } from 'ioredis'
 import { isCancelledReason } from './bullmq-failure'
+import type { NewJob } from './bullmq-job'
 import { peer, type Bullmq, type Classes, type JobQueue, type Server } from './bullmq-server'
 
 const MAX_RECONNECT_DELAY = 1_000
@@ -36,11 +38,14 @@ export function redisServer (options: RedisOptions, prefix: string | undefined, 
     consumer: {
       ...keys, connection: { ...common, enableOfflineQueue: true, maxRetriesPerRequest: null, commandTimeout: undefined }
     },
+    add: (queue, jobs) => add(bullmq, queue, jobs),
+    keeps: () => true,
     // ioredis goes on trying, as long as it takes.
     reach: async () => {},
     isSetUpWrongly: (error) => REFUSAL.test((error as Error).message),
     inspect,
     countCancelled,
+    lastEvent,
     release,
     async close () {}
   }
@@ -48,6 +53,14 @@ export function redisServer (options: RedisOptions, prefix: string | undefined, 
 
 function reconnectDelay (times: number): number {
   return Math.min(50 * 2 ** Math.min(times, 10), MAX_RECONNECT_DELAY)
+}
+
+/** As a flow without parents, which BullMQ adds by MULTI: what it adds in bulk, it adds one by one. */
+async function add ({ Job }: Bullmq, queue: JobQueue, jobs: readonly NewJob[]): Promise<void> {
+  const entries = jobs.map(({ name, data, opts }) => new Job(queue as never, name, data, opts, opts.jobId).toFlowEntry())
+  for (const [error] of await queue.getBackend().addFlow(entries)) {
+    if (error !== null) throw error
+  }
 }
 
 async function inspect (queue: JobQueue, log: FastifyBaseLogger): Promise<void> {
@@ -67,6 +80,12 @@ async function countCancelled (queue: JobQueue): Promise<number> {
   const ids = await queue.getRanges(['failed'], 0, MAX_INSPECTED - 1)
   const reasons = await Promise.all(ids.map((id) => client.hget(queue.toKey(id), 'failedReason')))
   return reasons.filter(isCancelledReason).length
+}
+
+async function lastEvent (queue: JobQueue): Promise<string> {
+  const client = await clientOf(queue) as unknown as Pick<Redis, 'xrevrange'>
+  const [last] = await client.xrevrange(queue.keys.events as string, '+', '-', 'COUNT', 1)
+  return last?.[0] ?? '0'
 }
 
 async function release (backend: IQueueBackend): Promise<void> {

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type * as BullMQ from 'bullmq'
 import { FST_ERR_BACKGROUND_INVALID_OPTION } from '../errors'
+import type { NewJob } from './bullmq-job'
 
 export type Bullmq = typeof BullMQ
 export type Classes = BullMQ.BackendClasses<BullMQ.IQueueBackend, unknown>
@@ -23,6 +24,10 @@ export interface Server {
   readonly producer: ConnectionOptions
   /** For what runs in the background: it waits until the server is back. */
   readonly consumer: ConnectionOptions
+  /** Adds several jobs, all or none. Those that are there already, by their id, are left as they are. */
+  add (queue: JobQueue, jobs: readonly NewJob[]): Promise<void>
+  /** Whether it can keep such a JSON text as JSON. */
+  keeps (json: string): boolean
   /** Asked before one of BullMQ's classes is made. Rejects if such a one would be of no use. */
   reach (): Promise<void>
   /** Whether an error says that the server is there, but will not do. */
@@ -31,6 +36,8 @@ export interface Server {
   inspect (queue: JobQueue, log: FastifyBaseLogger): Promise<void>
   /** How many of the failed jobs have been cancelled. */
   countCancelled (queue: JobQueue): Promise<number>
+  /** The id of the last event of the queue, or `$` for whatever it will be when that is asked for. */
+  lastEvent (queue: JobQueue): Promise<string>
   /** Takes the connections of one of BullMQ's objects away, for good. Does not wait for the server. */
   release (backend: BullMQ.IQueueBackend): Promise<void>
   /** Never rejects, and waits for the server no longer than for any other call. */

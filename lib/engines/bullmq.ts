@@ -58,7 +58,7 @@ class BullmqEngine implements Engine {
     this.#options = options
     this.#server = server
     this.#producer = new Producer(server, options.queue, this.#report)
-    this.#changes = new Changes(server, options.queue, this.#report)
+    this.#changes = new Changes(server, options.queue, async () => await server.lastEvent(await this.#producer.queue()), this.#report)
   }
 
   async open (log: FastifyBaseLogger): Promise<void> {
@@ -74,13 +74,19 @@ class BullmqEngine implements Engine {
   }
 
   async store (tasks: readonly StoredTask[]): Promise<void> {
-    await this.#ask('store', (queue) => queue.addBulk(tasks.map(toJob)))
+    await this.#ask('store', async (queue) => {
+      const jobs = tasks.map((task) => toJob(this.#server, task))
+      const [first, ...others] = jobs
+      // One alone, the most frequent case, is faster without a transaction.
+      if (first !== undefined && others.length === 0) await queue.add(first.name, first.data, first.opts)
+      else await this.#server.add(queue, jobs)
+    })
   }
 
   release (): void {}
 
   async work (worker: EngineWorker): Promise<void> {
-    const deliveries = this.#deliveries = new Deliveries(this.#server.bullmq, worker, this.#log)
+    const deliveries = this.#deliveries = new Deliveries(this.#server, worker, this.#log)
     this.#cancels = listenForCancels(this.#server, this.#options.queue, this.#report, (cancel) => deliveries.cancel(cancel))
     this.#worker = startWorker(this.#server, this.#options, deliveries, this.#report)
     const started = [this.#worker.started, this.#cancels.started]
@@ -120,14 +126,14 @@ class BullmqEngine implements Engine {
   async retry (id: string): Promise<boolean> {
     return await this.#ask('retry', async (queue) => {
       const found = await findJob(this.#server.bullmq, queue, id)
-      return found !== undefined && await retryJob(found)
+      return found !== undefined && await retryJob(this.#server, found)
     })
   }
 
   async cancel (id: string, reason: string): Promise<boolean> {
     return await this.#ask('cancel', async (queue) => {
       const found = await findJob(this.#server.bullmq, queue, id)
-      return found !== undefined && await cancelJob(queue, found, reason)
+      return found !== undefined && await cancelJob(this.#server, queue, found, reason)
     })
   }
 

@@ -2,7 +2,6 @@ import { performance } from 'node:perf_hooks'
 import type { Delivery, EngineWorker, Outcome, StoredTask } from './engine'
 import type { Entry, PendingCancel } from './journal-entry'
 import { ignore, toStoredError, UnreadableRecord } from './journal-errors'
-import { taskKey } from './journal-format'
 import type { JournalIndex } from './journal-index'
 import type { JournalRecords } from './journal-records'
 import { JournalSchedule } from './journal-schedule'
@@ -69,6 +68,7 @@ export class JournalDeliveries {
     if (entry.finishedAt !== undefined) return false
     if (entry.isTaken) return await this.#cancelTaken(entry, reason)
     this.#schedule.remove(entry)
+    entry.isHeld = false
     entry.error = toStoredError(reason, 'AbortError')
     await this.#finish(entry, 'cancelled')
     return true
@@ -133,7 +133,7 @@ export class JournalDeliveries {
       return { entry, task, startedAt: entry.startedAt }
     } catch (error) {
       if (error instanceof UnreadableRecord) {
-        this.#records.reportUnreadable(taskKey(entry.seq), error)
+        this.#records.reportUnreadable(error)
         this.#index.drop(entry)
         this.#release(entry)?.settle(false)
       } else {

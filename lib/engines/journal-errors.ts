@@ -13,9 +13,12 @@ export class JournalError extends Error {
 
 /** A record that is damaged, or not this version's. */
 export class UnreadableRecord extends Error {
-  constructor (what: string, cause?: unknown) {
-    super(`unreadable record: ${what}`, { cause })
+  readonly key: string
+
+  constructor (key: string, what: string, cause?: unknown) {
+    super(`The record ${key} cannot be read: ${what}`, { cause })
     this.name = 'UnreadableRecord'
+    this.key = key
   }
 }
 

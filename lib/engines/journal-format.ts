@@ -65,18 +65,18 @@ export function encodeArgs ({ args, reqId, meta, retries, queuedAt }: ArgsRecord
 }
 
 /** @throws UnreadableRecord */
-export function decodeTask (text: string | undefined): TaskRecord {
-  const record = decode<TaskRecord>(text, TASK_SHAPE)
+export function decodeTask (key: string, text: string | undefined): TaskRecord {
+  const record = decode<TaskRecord>(key, text, TASK_SHAPE)
   const { state, finishedAt } = record
   if (FINAL_STATES.includes(state) !== (finishedAt !== undefined)) {
-    throw new UnreadableRecord(`its "finishedAt" is ${describe(finishedAt)}, and it is ${state}`)
+    throw new UnreadableRecord(key, `its "finishedAt" is ${describe(finishedAt)}, and it is ${state}`)
   }
   return record
 }
 
 /** @throws UnreadableRecord */
-export function decodeArgs (text: string | undefined): ArgsRecord {
-  return decode<ArgsRecord>(text, ARGS_SHAPE)
+export function decodeArgs (key: string, text: string | undefined): ArgsRecord {
+  return decode<ArgsRecord>(key, text, ARGS_SHAPE)
 }
 
 type Shape<T> = Readonly<Record<keyof T, (value: unknown) => boolean>>
@@ -111,14 +111,14 @@ const ARGS_SHAPE: Shape<ArgsRecord> = {
 }
 const ERROR_SHAPE: Shape<StoredError> = { name: isText, message: isText, code: maybe(isText), stack: maybe(isText) }
 
-function decode<T> (text: string | undefined, shape: Shape<T>): T {
-  if (text === undefined) throw new UnreadableRecord('there is none')
-  const record = parse(text)
-  if (!isObject(record)) throw new UnreadableRecord(`expected an object, got ${describe(record)}`)
+function decode<T> (key: string, text: string | undefined, shape: Shape<T>): T {
+  if (text === undefined) throw new UnreadableRecord(key, 'there is none')
+  const record = parse(key, text)
+  if (!isObject(record)) throw new UnreadableRecord(key, `expected an object, got ${describe(record)}`)
   const { v } = record as { v?: unknown }
-  if (v !== VERSION) throw new UnreadableRecord(`expected version ${VERSION}, got ${describe(v)}`)
+  if (v !== VERSION) throw new UnreadableRecord(key, `expected version ${VERSION}, got ${describe(v)}`)
   const wrong = matches(record, shape)
-  if (wrong !== undefined) throw new UnreadableRecord(`its "${wrong}" is ${describe(record[wrong as keyof typeof record])}`)
+  if (wrong !== undefined) throw new UnreadableRecord(key, `its "${wrong}" is ${describe(record[wrong as keyof typeof record])}`)
   return record as T
 }
 
@@ -130,11 +130,11 @@ function matches<T> (record: object, shape: Shape<T>): string | undefined {
   return undefined
 }
 
-function parse (text: string): unknown {
+function parse (key: string, text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new UnreadableRecord('it is not JSON', error)
+    throw new UnreadableRecord(key, 'it is not JSON', error)
   }
 }
 

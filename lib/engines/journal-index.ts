@@ -50,6 +50,7 @@ export class JournalIndex {
   /** @returns the entries that are not kept any longer, this one maybe among them. */
   finish (entry: Entry, state: 'completed' | 'failed' | 'cancelled'): Entry[] {
     entry.finishedAt = Date.now()
+    entry.due = 0
     this.move(entry, state)
     if (state !== 'completed') return this.keep([entry])
     this.drop(entry)

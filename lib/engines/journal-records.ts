@@ -48,7 +48,7 @@ export class JournalRecords {
         this.#index.add(entry)
         if (entry.finishedAt !== undefined) finished.push(entry)
       } catch (error) {
-        this.reportUnreadable(key, error)
+        this.reportUnreadable(error as UnreadableRecord)
       }
     }
     finished.sort((a, b) => a.finishedAt! - b.finishedAt!)
@@ -89,9 +89,10 @@ export class JournalRecords {
    */
   async read (entry: Entry): Promise<{ task: StoredTask, error: TaskRecord['error'] }> {
     const { seq, id, name, error, hasError } = entry
-    const [taskText, argsText] = await this.#database.read([taskKey(seq), argsKey(seq)]).catch(toUnreadable)
-    const record = decodeTask(taskText)
-    const { args, reqId, meta, retries, queuedAt } = decodeArgs(argsText)
+    const keys = [taskKey(seq), argsKey(seq)]
+    const texts = await this.#database.read(keys).catch((error) => rethrow(error, keys[0]))
+    const record = decodeTask(keys[0], texts[0])
+    const { args, reqId, meta, retries, queuedAt } = decodeArgs(keys[1], texts[1])
     // The record may be behind by a write.
     return { task: { id, name, args, reqId, meta, retries, queuedAt }, error: hasError ? error ?? record.error : undefined }
   }
@@ -107,8 +108,8 @@ export class JournalRecords {
     }
   }
 
-  reportUnreadable (key: string, err: unknown): void {
-    quietly(() => this.#log.error({ err, key }, 'the journal has a record that cannot be read, which is left as it is'))
+  reportUnreadable (err: UnreadableRecord): void {
+    quietly(() => this.#log.error({ err, key: err.key }, 'the journal has a record that cannot be read, it is left as it is'))
   }
 
   /** The database failed. It is tried again once in a while, until it works. */
@@ -148,10 +149,10 @@ export class JournalRecords {
 
   #decode (key: string, value: string): Entry {
     const seq = seqOf(key)
-    if (seq === undefined) throw new UnreadableRecord('its key is not one of a task')
+    if (seq === undefined) throw new UnreadableRecord(key, 'its key is not one of a task')
     this.#index.reserveSeq(seq)
-    const entry = Entry.fromRecord(seq, decodeTask(value))
-    if (this.#index.get(entry.id) !== undefined) throw new UnreadableRecord(`there is another with the id ${entry.id}`)
+    const entry = Entry.fromRecord(seq, decodeTask(key, value))
+    if (this.#index.get(entry.id) !== undefined) throw new UnreadableRecord(key, `there is another with the id ${entry.id}`)
     return entry
   }
 }
@@ -162,6 +163,6 @@ function operationsOf (entry: Entry): Operation[] {
   return [{ type: 'del', key }, { type: 'del', key: argsKey(entry.seq) }]
 }
 
-function toUnreadable (error: NodeJS.ErrnoException): never {
-  throw error.code === 'LEVEL_CORRUPTION' ? new UnreadableRecord('the file is damaged', error) : error
+function rethrow (error: NodeJS.ErrnoException, key: string): never {
+  throw error.code === 'LEVEL_CORRUPTION' ? new UnreadableRecord(key, 'the file is damaged', error) : error
 }

@@ -1,125 +1,122 @@
 import type { Outcome } from '../../lib/engines/engine'
-import { aTask, COMPLETED, eventually, inState, openEngine, TestWorker, type TestEngine } from '../helpers/bullmq'
+import { aTask, COMPLETED, inState, openEngine, TestWorker, type TestEngine } from '../helpers/bullmq'
 import { latch, until } from '../helpers/latch'
 import { needsRedis, startRedis } from '../helpers/redis'
 import { unhandledRejections } from '../helpers/unhandled'
 
 const test = needsRedis()
-const TIMEOUT = 300
-const BACK = 'bullmq: the server is back'
+const options = { timeout: 300 }
 const TROUBLE = 'bullmq: the server is in trouble; tasks wait until it is back'
+const BACK = 'bullmq: the server is back'
 
-function said ({ lines }: TestEngine): string[] {
-  return lines.map(({ msg }) => msg)
+function said ({ lines }: TestEngine, text: string): number {
+  return lines.filter(({ msg }) => msg === text).length
 }
 
-test('BullMQ, Redis away', async (t) => {
+/** A worker that has a task at work until it is told. */
+async function atWork ({ engine }: TestEngine): Promise<{ worker: TestWorker, id: string, end: (outcome: Outcome) => void }> {
+  const started = latch()
+  const end = latch<Outcome>()
+  const worker = new TestWorker(() => {
+    started.open()
+    return end
+  })
+  await engine.work(worker)
+  const task = aTask()
+  await engine.store([task])
+  await started
+  return { worker, id: task.id, end: end.open }
+}
+
+test('BullMQ while Redis is away', async (t) => {
   const unhandled = unhandledRejections(t)
 
-  await t.test('down at open', async (t) => {
+  await t.test('D7: it opens without a server, refuses, and works when there is one', async (t) => {
     const redis = await startRedis(t)
     await redis.kill()
-    const own = await openEngine(t, redis.url, { timeout: TIMEOUT })
+    const own = await openEngine(t, redis.url, options)
     const { engine } = own
     const worker = new TestWorker()
     await engine.work(worker)
-    const before = performance.now()
-    await t.rejects(engine.store([aTask()]))
-    console.log('took', performance.now() - before)
-    await t.rejects(engine.find('x'))
+    const refused = aTask()
+    await t.rejects(engine.store([refused]), { code: 'ETIMEDOUT' })
+    await t.rejects(engine.find(refused.id))
     await t.rejects(engine.counts())
     await redis.start()
-    await until(() => said(own).includes(BACK))
+    await until(() => said(own, BACK) === 1)
     const task = aTask()
     await engine.store([task])
     await inState(engine, task.id, 'completed')
-    console.log(own.lines.map((l) => [l.msg, (l.err as any)?.message]), worker.deliveries.length)
+
+    t.equal(said(own, TROUBLE), 1)
+    t.equal(await engine.find(refused.id), undefined, 'what was refused is not done later')
   })
 
-  await t.test('killed and back', async (t) => {
+  await t.test('D7: a server that is killed in mid-run: the task runs once, its outcome is written when it is back', async (t) => {
     const redis = await startRedis(t)
-    const own = await openEngine(t, redis.url, { timeout: TIMEOUT })
-    const { engine } = own
-    const started = latch()
-    const end = latch<Outcome>()
-    const worker = new TestWorker(() => { started.open(); return end })
-    await engine.work(worker)
-    const task = aTask()
-    await engine.store([task])
-    await started
+    const own = await openEngine(t, redis.url, { ...options, lockDuration: 5_000 })
+    const { worker, id, end } = await atWork(own)
     await redis.kill()
-    const before = performance.now()
-    await t.rejects(engine.store([aTask()]))
-    console.log('took', performance.now() - before)
-    end.open(COMPLETED)
-    await until(() => said(own).includes(TROUBLE))
+    await t.rejects(own.engine.store([aTask()]))
+    end(COMPLETED)
     await redis.start()
-    const b2 = performance.now()
-    await until(() => said(own).includes(BACK))
-    console.log('back took', performance.now() - b2)
-    console.log(own.lines.map((l) => [l.msg, (l.err as any)?.message]), worker.deliveries.length)
-    await inState(engine, task.id, 'completed')
-    console.log(worker.deliveries.length)
+    await until(() => said(own, BACK) === 1)
+    await inState(own.engine, id, 'completed')
+
+    t.equal(worker.deliveries.length, 1)
+    t.equal(said(own, TROUBLE), 1)
   })
 
-  await t.test('frozen', async (t) => {
-    const redis = await startRedis(t)
-    const own = await openEngine(t, redis.url, { timeout: TIMEOUT })
-    const { engine } = own
-    const started = latch()
-    const end = latch<Outcome>()
-    const worker = new TestWorker(() => { started.open(); return end })
-    await engine.work(worker)
-    const task = aTask()
-    await engine.store([task])
-    await started
-    redis.freeze()
-    const before = performance.now()
-    await t.rejects(engine.store([aTask()]))
-    console.log('took', performance.now() - before)
-    end.open(COMPLETED)
-    await until(() => said(own).includes(TROUBLE))
-    await new Promise(resolve => setTimeout(resolve, 3000))
-    redis.thaw()
-    await until(() => said(own).includes(BACK))
-    console.log(own.lines.map((l) => [l.msg, (l.err as any)?.message]), worker.deliveries.length)
-    await eventually(() => engine.counts(), ({ completed }) => completed >= 1)
-    console.log(await engine.counts(), worker.deliveries.length)
-  })
+  for (const when of ['before', 'after'] as const) {
+    await t.test(`D7: a server that is frozen until it takes the worker for dead, the run over ${when} that: it ran once`, async (t) => {
+      const redis = await startRedis(t)
+      const own = await openEngine(t, redis.url, { ...options, lockDuration: 500 })
+      const { worker, id, end } = await atWork(own)
+      redis.freeze()
+      if (when === 'before') end(COMPLETED)
+      await t.rejects(own.engine.counts(), { code: 'ETIMEDOUT' })
+      await t.rejects(own.engine.counts(), { code: 'ETIMEDOUT' })
+      await t.rejects(own.engine.counts(), { code: 'ETIMEDOUT' })
+      redis.thaw()
+      await until(() => said(own, BACK) === 1)
+      if (when === 'after') end(COMPLETED)
+      await inState(own.engine, id, 'completed')
+
+      t.equal(worker.deliveries.filter(({ task }) => task.id === id).length, 1)
+      t.equal(said(own, TROUBLE), 1)
+    })
+  }
 
   for (const how of ['dead', 'frozen'] as const) {
-    for (const work of [true, false]) {
-      await t.test(`close with a server that is ${how}, ${work ? 'at work' : 'idle'}`, async (t) => {
+    for (const busy of [true, false]) {
+      await t.test(`D7: close does not wait for a server that is ${how}, ${busy ? 'with an outcome to write' : 'idle'}`, async (t) => {
         const redis = await startRedis(t)
-        const own = await openEngine(t, redis.url, { timeout: TIMEOUT })
+        const own = await openEngine(t, redis.url, options)
         const { engine } = own
-        const started = latch()
-        const end = latch<Outcome>()
-        await engine.work(new TestWorker(() => { started.open(); return end }))
         engine.watch(() => {})
-        if (work) {
-          await engine.store([aTask()])
-          await started
+        const { id, end } = await atWork(own)
+        if (!busy) {
+          end(COMPLETED)
+          await inState(engine, id, 'completed')
         }
         if (how === 'dead') await redis.kill()
         else redis.freeze()
-        end.open(COMPLETED)
-        const before = performance.now()
         await engine.stop()
+        end(COMPLETED)
         await engine.close()
-        console.log('close took', performance.now() - before)
-        console.log(own.lines.map((l) => [l.msg, (l.err as any)?.message]))
+
+        t.equal(own.lines.filter(({ msg }) => msg.includes('could not be written')).length, busy ? 1 : 0)
       })
     }
   }
 
-  await t.test('wrong password', async (t) => {
-    const redis = await startRedis(t, ['--requirepass', 'secret'])
-    await t.rejects(openEngine(t, redis.url), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION' })
-    await openEngine(t, redis.url).catch((e) => console.log(e.message))
-    await openEngine(t, redis.url.replace('127', ':wrong@127')).catch((e) => console.log(e.message))
-    const x = await openEngine(t, redis.url.replace('127', ':secret@127'))
-    console.log(x.lines)
+  await t.test('wrong credentials fail at open', async (t) => {
+    const redis = await startRedis(t, ['--requirepass', 'secret', '--appendonly', 'yes'])
+    const url = (password: string): string => redis.url.replace('//', `//:${password}@`)
+    await t.rejects(openEngine(t, redis.url), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message: /NOAUTH/ })
+    await t.rejects(openEngine(t, url('wrong')), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message: /WRONGPASS/ })
+    t.strictSame((await openEngine(t, url('secret'))).lines, [])
   })
+
   t.strictSame(unhandled, [])
 })

@@ -18,7 +18,7 @@ test('what every engine has to do, with BullMQ on Redis', async (t) => {
     const crashed: Engine[] = []
     t.teardown(async () => { for (const engine of crashed) await engine.close() })
     return {
-      engine ({ concurrency } = {}) {
+      engine ({ concurrency = 1 } = {}) {
         const proxy = proxies.shift() as Proxy
         const engine = bullmq({ queue, connection: { host: '127.0.0.1', port: proxy.port }, concurrency, lockDuration: 500, timeout: 500 })
         ways.set(engine, proxy)

@@ -1,71 +1,216 @@
-import { inspect } from 'node:util'
-import type { Outcome } from '../../lib/engines/engine'
+import { Queue } from 'bullmq'
+import { Redis } from 'ioredis'
+import type { Outcome, StoredChange } from '../../lib/engines/engine'
 import { aTask, COMPLETED, eventually, inState, openEngine, TestWorker } from '../helpers/bullmq'
-import { latch } from '../helpers/latch'
+import { latch, until } from '../helpers/latch'
 import { needsRedis, startRedis } from '../helpers/redis'
 
 const test = needsRedis()
 
 test('BullMQ on Redis', async (t) => {
   const redis = await startRedis(t)
+  const client = new Redis(redis.port)
+  t.teardown(() => client.disconnect())
 
   await t.test('a stored task is delivered as it was, and completes with its result', async (t) => {
     const { engine } = await openEngine(t, redis.url)
     const task = aTask({ args: [1, 'two', { three: null }], reqId: 'req-1', meta: { traceparent: 'x' }, retries: 2, queuedAt: 1_700_000_000_000 })
     await engine.store([task])
-    t.match(await engine.find(task.id), { task, state: 'queued', attempt: 0, error: undefined, startedAt: undefined })
     const worker = new TestWorker(({ task }) => ({ state: 'completed', result: { args: task.args } }))
     await engine.work(worker)
     const found = await inState(engine, task.id, 'completed')
+
     t.strictSame(found.task, task)
-    t.match(found, { attempt: 1, result: { args: task.args }, error: undefined, startedAt: Number, finishedAt: Number })
-    t.match(worker.deliveries, [{ task, attempt: 1, restarts: 0 }])
+    t.match(found, { attempt: 1, result: { args: task.args }, startedAt: Number, finishedAt: Number })
+    t.equal(found.error, undefined)
   })
 
-  await t.test('a failed attempt is made again when the plugin says, and what failed last is kept', async (t) => {
-    const { engine } = await openEngine(t, redis.url)
-    const error = Object.assign(new TypeError('broken'), { code: 'EBROKEN' })
-    const outcomes: Outcome[] = [
-      { state: 'failed', error: 'first', retryIn: 0 }, { state: 'failed', error, retryIn: 200 }, { state: 'failed', error }
-    ]
-    const worker = new TestWorker(() => outcomes.shift() as Outcome)
-    const task = aTask({ retries: 0 })
-    await engine.store([task])
-    await engine.work(worker)
-    const retrying = await eventually(() => engine.find(task.id), (found) => found?.state === 'retrying' && found.attempt === 2)
-    console.log(inspect(retrying))
-    const failed = await inState(engine, task.id, 'failed')
-    console.log(inspect(failed))
-    t.match(worker.deliveries.map(({ attempt, restarts }) => [attempt, restarts]), [[1, 0], [2, 0], [3, 0]])
-  })
-
-  await t.test('cancel active elsewhere', async (t) => {
-    const { engine, queue } = await openEngine(t, redis.url)
-    const other = await openEngine(t, redis.url, { queue })
-    const started = latch()
-    const worker = new TestWorker(() => { started.open(); return latch<Outcome>() })
-    const task = aTask()
-    await other.engine.work(worker)
-    await engine.store([task])
-    await started
-    t.equal(await engine.cancel(task.id, 'no more'), true)
-    console.log(inspect(await inState(engine, task.id, 'cancelled')))
-    console.log(await eventually(() => engine.counts(), ({ cancelled }) => cancelled === 1))
-    console.log(await engine.list({ limit: 10 }))
-    t.equal(await engine.retry(task.id), true)
-    await eventually(async () => worker.deliveries.length, (n) => n === 2)
-    t.equal(await engine.cancel(task.id, 'no more 2'), true)
-    await inState(engine, task.id, 'cancelled')
-  })
-
-  await t.test('cancel waiting', async (t) => {
+  await t.test('a result that is not JSON is not kept, and the task has completed', async (t) => {
     const { engine, lines } = await openEngine(t, redis.url)
     const task = aTask()
-    await engine.store([task, aTask()])
-    t.equal(await engine.cancel(task.id, 'never'), true)
-    console.log(inspect(await inState(engine, task.id, 'cancelled')), await engine.counts())
-    await engine.work(new TestWorker(() => COMPLETED))
-    console.log(await eventually(() => engine.counts(), ({ cancelled, completed }) => cancelled + completed === 2))
-    console.log(inspect(await engine.find(task.id)), lines.map(l => l.msg))
+    await engine.work(new TestWorker(() => ({ state: 'completed', result: 1n })))
+    await engine.store([task])
+    const found = await inState(engine, task.id, 'completed')
+
+    t.equal(found.result, null)
+    t.ok(lines.some(({ msg, taskId }) => msg.includes('is no JSON') && taskId === task.id))
+  })
+
+  await t.test('R3: BullMQ does not take the names and messages of a task\'s errors for its own', async (t) => {
+    const { engine } = await openEngine(t, redis.url)
+    const errors = [new Error('bullmq:rateLimitExceeded'), Object.assign(new Error('x'), { name: 'WaitingError' }),
+      Object.assign(new Error('x'), { name: 'DelayedError' })]
+    const tasks = errors.map((_, i) => aTask({ args: [i] }))
+    const worker = new TestWorker(({ task }) => ({ state: 'failed', error: errors[task.args[0] as number] }))
+    await engine.work(worker)
+    await engine.store(tasks)
+    for (const [i, { id }] of tasks.entries()) {
+      const { error } = await inState(engine, id, 'failed')
+      t.match(error, { name: errors[i].name, message: errors[i].message, stack: errors[i].stack })
+    }
+    t.equal(worker.deliveries.length, errors.length)
+  })
+
+  await t.test('D5: what is handed back costs no attempt, even a second one', async (t) => {
+    const { engine, queue } = await openEngine(t, redis.url)
+    const outcomes: Outcome[] = [{ state: 'failed', error: 'x', retryIn: 0 }, { state: 'returned', delay: 0 },
+      { state: 'returned', delay: 20 }, COMPLETED]
+    const worker = new TestWorker(() => outcomes.shift() as Outcome)
+    const task = aTask()
+    await engine.work(worker)
+    await engine.store([task])
+    await inState(engine, task.id, 'completed')
+
+    t.strictSame(worker.deliveries.map(({ attempt, restarts }) => [attempt, restarts]), [[1, 0], [2, 0], [2, 0], [2, 0]])
+    t.match(await client.hgetall(`bull:${queue}:${task.id}`), { atm: '2' }, 'the failed one and the completed one')
+  })
+
+  await t.test('D4: jobs that are no tasks fail at once, each with a line in the log, and the worker goes on', async (t) => {
+    const { engine, lines, queue: name } = await openEngine(t, redis.url)
+    const queue = new Queue(name, { connection: { port: redis.port } })
+    t.teardown(() => queue.close())
+    const broken: unknown[] = [undefined, null, 5, [], {}, { args: {} }, { args: [], reqId: 1 }, { args: [], meta: [] },
+      { args: [], meta: { a: 1 } }, { args: [], cancelled: 1 }, { args: [], round: 'x' },
+      { args: [JSON.parse('{"a":[{"__proto__":{"x":1}}]}')] }, { args: [{ constructor: { prototype: {} } }] }]
+    for (const data of broken) await queue.add('task', data)
+    await queue.add('', { args: [] })
+    await queue.add('task', { args: [] }, { jobId: 'unreadable' })
+    await client.hset(`bull:${name}:unreadable`, 'data', 'not JSON')
+    await queue.add('task', { args: ['hand-written'] }, { jobId: 'fine', attempts: 3 })
+    const worker = new TestWorker()
+    await engine.work(worker)
+    await eventually(() => engine.counts(), ({ failed, completed }) => failed === broken.length + 2 && completed === 1)
+
+    t.match(worker.deliveries, [{ task: { id: 'fine', args: ['hand-written'], meta: {}, retries: 2 } }])
+    t.equal(lines.filter(({ level, msg }) => level === 50 && msg.includes('is not a task')).length, broken.length + 2)
+    t.match(await engine.find('unreadable'), { state: 'failed', attempt: 0, task: { args: [] }, error: { message: 'not a task: its data is null' } })
+    t.equal((await engine.list({ state: 'failed', limit: 50 })).tasks.length, broken.length + 2)
+    t.equal(await engine.retry('unreadable'), true)
+    await eventually(() => engine.find('unreadable'), (found) => found?.state === 'failed')
+  })
+
+  await t.test('R5: a task is cancelled by any process, and may be retried and cancelled again', async (t) => {
+    const { engine, queue } = await openEngine(t, redis.url)
+    const other = await openEngine(t, redis.url, { queue })
+    const worker = new TestWorker(() => latch<Outcome>())
+    const task = aTask({ retries: 3 })
+    await other.engine.work(worker)
+    await engine.store([task])
+    for (const round of [1, 2]) {
+      await until(() => worker.deliveries.length === round)
+      t.equal(await engine.cancel(task.id, `reason ${round}`), true)
+      const found = await inState(engine, task.id, 'cancelled')
+      await eventually(() => engine.counts(), ({ cancelled, failed }) => cancelled === 1 && failed === 0)
+      t.match(found, { error: { name: 'AbortError', message: `reason ${round}` } })
+      t.equal(await engine.cancel(task.id, 'again'), false)
+      t.equal(await engine.retry(task.id), true)
+    }
+    await until(() => worker.deliveries.length === 3)
+    t.strictSame(worker.deliveries.map(({ attempt, restarts }) => [attempt, restarts]), [[1, 0], [1, 0], [1, 0]])
+    t.equal(await engine.retry(task.id), false, 'it is at work')
+    await engine.cancel(task.id, 'the end')
+  })
+
+  await t.test('R5: a task that waits is cancelled at once, and never runs', async (t) => {
+    const { engine } = await openEngine(t, redis.url)
+    const [first, cancelled, revived] = [aTask(), aTask(), aTask()]
+    await engine.store([first, cancelled, revived])
+    t.equal(await engine.cancel(cancelled.id, 'never'), true)
+    t.equal(await engine.cancel(cancelled.id, 'again'), false)
+    t.match(await engine.find(cancelled.id), { state: 'cancelled', attempt: 0, error: { message: 'never' } })
+    t.match(await engine.list({ state: 'cancelled', limit: 5 }), { tasks: [{ task: { id: cancelled.id } }] })
+    await engine.cancel(revived.id, 'no')
+    t.equal(await engine.retry(revived.id), true)
+    const worker = new TestWorker()
+    await engine.work(worker)
+    await inState(engine, first.id, 'completed')
+    await inState(engine, revived.id, 'completed')
+    await eventually(() => engine.counts(), ({ cancelled }) => cancelled === 1)
+
+    t.strictSame(new Set(worker.deliveries.map(({ task }) => task.id)), new Set([first.id, revived.id]))
+    t.match(await engine.find(cancelled.id), { state: 'cancelled', attempt: 0, error: { message: 'never' } })
+  })
+
+  await t.test('R5: a task between two attempts is cancelled, and makes no other', async (t) => {
+    const { engine } = await openEngine(t, redis.url)
+    const worker = new TestWorker(() => ({ state: 'failed', error: 'x', retryIn: 3_600_000 }))
+    const task = aTask()
+    await engine.work(worker)
+    await engine.store([task])
+    await inState(engine, task.id, 'retrying')
+    t.equal(await engine.cancel(task.id, 'enough'), true)
+    await eventually(() => engine.counts(), ({ cancelled }) => cancelled === 1)
+
+    t.match(await engine.find(task.id), { state: 'cancelled', attempt: 1 })
+    t.equal(worker.deliveries.length, 1)
+  })
+
+  await t.test('D1: tasks are stored together in one transaction, all or none', async (t) => {
+    const { engine } = await openEngine(t, redis.url)
+    const transactions = async (): Promise<number> =>
+      Number(/cmdstat_multi:calls=(\d+)/.exec(await client.info('commandstats'))?.[1] ?? 0)
+    const before = await transactions()
+    const tasks = [aTask(), aTask(), aTask()]
+    await engine.store(tasks)
+    t.equal(await transactions(), before + 1)
+    await client.config('SET', 'maxmemory', '1mb')
+    const refused = [aTask(), aTask()]
+    await t.rejects(engine.store(refused))
+    await client.config('SET', 'maxmemory', '0')
+    for (const { id } of refused) t.equal(await engine.find(id), undefined)
+    t.match(await engine.counts(), { queued: 3 })
+  })
+
+  await t.test('ids that belong to the queue itself are those of no task', async (t) => {
+    const { engine } = await openEngine(t, redis.url)
+    await engine.store([aTask()])
+    for (const id of ['', 'meta', 'wait', 'events', 'a:lock', 'unknown']) {
+      t.equal(await engine.find(id), undefined)
+      t.equal(await engine.cancel(id, 'x'), false)
+      t.equal(await engine.retry(id), false)
+    }
+  })
+
+  await t.test('progress is kept, at most so often that the server is not flooded, and the last of it in any case', async (t) => {
+    const { engine } = await openEngine(t, redis.url)
+    const task = aTask()
+    const seen: StoredChange[] = []
+    const unwatch = engine.watch((change) => seen.push(change))
+    await engine.work(new TestWorker(({ progress }) => {
+      for (let i = 0; i <= 1_000; i++) progress({ value: i / 1_000, message: `${i}` })
+      return COMPLETED
+    }))
+    await engine.store([task])
+    await until(() => seen.some(({ state }) => state === 'completed'))
+    unwatch()
+
+    t.strictSame(seen.filter(({ progress }) => progress !== undefined).map(({ progress }) => progress?.message), ['0', '1000'])
+    t.match((await engine.find(task.id))?.progress, { value: 1, message: '1000' })
+  })
+
+  await t.test('a cursor that is none is refused', async (t) => {
+    const { engine } = await openEngine(t, redis.url)
+    for (const cursor of ['', 'x', '1.2', '1.2.3.4.5.-6']) {
+      await t.rejects(engine.list({ limit: 1, cursor }), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION' })
+    }
+  })
+
+  await t.test('as many finished tasks are kept as there shall be', async (t) => {
+    const { engine } = await openEngine(t, redis.url, { keepCompleted: { count: 2 }, keepFailed: { count: 0 }, concurrency: 1 })
+    const worker = new TestWorker(({ task }) => task.name === 'bad' ? { state: 'failed', error: 'x' } : COMPLETED)
+    const tasks = [aTask({ name: 'bad' }), aTask(), aTask(), aTask(), aTask()]
+    await engine.work(worker)
+    await engine.store(tasks)
+    await inState(engine, tasks[4].id, 'completed')
+
+    t.match(await engine.counts(), { completed: 2, failed: 0 })
+    t.equal(await engine.find(tasks[0].id), undefined)
+  })
+
+  await t.test('it warns of a Redis that may lose tasks', async (t) => {
+    const volatile = await startRedis(t, ['--maxmemory-policy', 'allkeys-lru'])
+    const { lines } = await openEngine(t, volatile.url)
+    t.match(lines, [{ level: 40, msg: /appendonly no/ }, { level: 40, msg: /allkeys-lru/ }])
+    t.strictSame((await openEngine(t, redis.url)).lines, [])
   })
 })

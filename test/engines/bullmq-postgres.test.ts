@@ -1,0 +1,111 @@
+import { randomUUID } from 'node:crypto'
+import { Pool } from 'pg'
+import { bullmq } from '../../lib/engines/bullmq'
+import type { Engine } from '../../lib/engines/engine'
+import { needsPostgres, startPostgres } from '../helpers/postgres'
+import { startProxy, type Proxy } from '../helpers/proxy'
+import { aTask, COMPLETED, eventually, inState, openEngine, TestWorker } from '../helpers/bullmq'
+import { latch, until } from '../helpers/latch'
+import { unhandledRejections } from '../helpers/unhandled'
+import type { Outcome } from '../../lib/engines/engine'
+import { engineSuite } from './suite'
+
+const test = needsPostgres()
+
+test('what every engine has to do, with BullMQ on PostgreSQL', async (t) => {
+  const postgres = await startPostgres(t)
+  const { port } = new URL(postgres.url)
+
+  engineSuite(t, 'bullmq', async (t) => {
+    const queue = randomUUID()
+    const ways = new Map<Engine, Proxy>()
+    const proxies: Proxy[] = []
+    for (let i = 0; i < 5; i++) proxies.push(await startProxy(t, Number(port)))
+    const crashed: Engine[] = []
+    t.teardown(async () => { for (const engine of crashed) await engine.close() })
+    return {
+      engine ({ concurrency = 1 } = {}) {
+        const proxy = proxies.shift() as Proxy
+        const connection = postgres.url.replace(port, String(proxy.port))
+        const engine = bullmq({ queue, connection, concurrency, lockDuration: 500, timeout: 2_000, migrate: true })
+        ways.set(engine, proxy)
+        return engine
+      },
+      async crash (engine) {
+        ways.get(engine)?.cut()
+        crashed.push(engine)
+      }
+    }
+  })
+
+  await t.test('what its JSON cannot hold is kept in arguments, and neither a result nor an error with it does harm', async (t) => {
+    const { engine } = await openEngine(t, postgres.url, { migrate: true, timeout: 2_000 })
+    const outcomes: Outcome[] = [{ state: 'failed', error: new Error('a\0b') }, { state: 'completed', result: 'a\0b' }]
+    const worker = new TestWorker(() => outcomes.shift() as Outcome)
+    const task = aTask({ args: ['a\0b'] })
+    await engine.store([task])
+    await engine.work(worker)
+    t.match(await inState(engine, task.id, 'failed'), { task, error: { message: 'a\uFFFDb' } })
+    t.equal(await engine.retry(task.id), true)
+    t.match(await inState(engine, task.id, 'completed'), { task, result: null })
+  })
+
+  await t.test('a database without BullMQ\'s tables, or another password or name, fails at open', async (t) => {
+    const bare = postgres.url.replace('/postgres', '/template1')
+    await t.rejects(openEngine(t, bare), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message: /schema/i })
+    await t.rejects(openEngine(t, postgres.url.replace('/postgres', '/missing')), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION' })
+  })
+
+  await t.test('R5: a task is cancelled by another process, with a pool of its own', async (t) => {
+    const pool = new Pool({ connectionString: postgres.url, options: '-c search_path=bullmq' })
+    t.teardown(() => pool.end())
+    const { engine, queue } = await openEngine(t, pool, { timeout: 2_000 })
+    const other = await openEngine(t, postgres.url, { queue, timeout: 2_000 })
+    const started = latch()
+    await other.engine.work(new TestWorker(() => {
+      started.open()
+      return latch<Outcome>()
+    }))
+    const task = aTask()
+    await engine.store([task])
+    await started
+    t.equal(await engine.cancel(task.id, 'no more'), true)
+    t.match(await inState(engine, task.id, 'cancelled'), { error: { message: 'no more' } })
+    await eventually(() => engine.counts(), ({ cancelled, failed }) => cancelled === 1 && failed === 0)
+  })
+
+  await t.test('D7: a server that is away at open, and goes again in mid-run', async (t) => {
+    const unhandled = unhandledRejections(t)
+    await postgres.kill()
+    const { engine, lines } = await openEngine(t, postgres.url, { timeout: 500, lockDuration: 5_000 })
+    const back = (): number => lines.filter(({ msg }) => msg === 'bullmq: the server is back').length
+    const started = latch()
+    const end = latch<Outcome>()
+    await engine.work(new TestWorker(() => {
+      started.open()
+      return end
+    }))
+    await t.rejects(engine.store([aTask()]))
+    await postgres.start()
+    await until(() => back() === 1)
+    const task = aTask()
+    await engine.store([task])
+    await started
+    await postgres.kill()
+    end.open(COMPLETED)
+    await t.rejects(engine.find(task.id))
+    await postgres.start()
+    await until(() => back() === 2)
+    await eventually(() => engine.find(task.id), (found) => found?.state === 'completed')
+    t.strictSame(unhandled, [])
+  })
+
+  await t.test('D7: close does not wait for a server that is frozen', async (t) => {
+    const { engine } = await openEngine(t, postgres.url, { timeout: 500 })
+    await engine.work(new TestWorker())
+    postgres.freeze()
+    await engine.close()
+    postgres.thaw()
+    t.pass('it has closed')
+  })
+})

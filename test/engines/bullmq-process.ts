@@ -1,0 +1,25 @@
+// A process with a worker, for bullmq-kill.test.ts: says each start and each end on its standard output.
+import Fastify from 'fastify'
+import { bullmq } from '../../lib/engines/bullmq'
+
+const [, , queue, url, duration] = process.argv as string[]
+
+function say (...words: unknown[]): void {
+  process.stdout.write(`${words.join(' ')}\n`)
+}
+
+async function main (): Promise<void> {
+  const engine = bullmq({ queue: queue as string, connection: url as string, lockDuration: 1_000, keepCompleted: { count: Infinity } })
+  await engine.open(Fastify().log)
+  await engine.work({
+    async run ({ task, attempt, restarts }) {
+      say('start', task.id, attempt, restarts)
+      await new Promise((resolve) => setTimeout(resolve, Number(duration)))
+      say('end', task.id)
+      return { state: 'completed', result: undefined }
+    },
+    cancel: () => false
+  })
+}
+
+main().catch((error) => { throw error })
