@@ -66,7 +66,7 @@ for (const [option, values] of Object.entries(right)) {
 
 t.test('an unknown option is told by its path, even where it is undefined', async (t) => {
   for (const name of ['retry', 'Timeout', 'delay', 'backoff.delay', 'toString', '']) {
-    const message = `Option "${name}": expected one of 'name', 'when', 'timeout', 'retries', 'backoff', got an unknown name`
+    const message = `Option "${name}": expected one of 'name', 'when', 'timeout', 'retries', 'backoff', 'durable', got an unknown name`
     assertInvalid(t, errorOf(() => defineTask(() => {}, { [name]: undefined })), message)
   }
   for (const name of ['retries', 'minDelay', 'constructor', '']) {

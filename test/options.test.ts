@@ -53,7 +53,8 @@ for (const [option, values] of Object.entries(right)) {
 }
 
 // One that a later version may bring, misspelled ones, and what every object has.
-const OPTIONS = "'when', 'timeout', 'retries', 'backoff', 'concurrency', 'maxPending', 'closeTimeout', 'settleTimeout', 'onTaskError'"
+const OPTIONS = "'when', 'timeout', 'retries', 'backoff', 'concurrency', 'maxPending', 'closeTimeout', 'settleTimeout', " +
+  "'onTaskError', 'engine', 'tasks', 'worker', 'storeTimeout', 'maxArgsSize', 'maxRestarts', 'unknownTaskGrace'"
 
 for (const option of ['concurency', 'closeTimout', 'CloseTimeout', 'toString', 'constructor', '']) {
   t.test(`register fails with the unknown option ${JSON.stringify(option)}`, async (t) => {

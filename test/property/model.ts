@@ -207,7 +207,7 @@ export class Model {
   /** L3, against the model's own books; the limits; and that every run takes its states in a legal order. */
   check (): void {
     const counts: Record<TaskState, number> =
-      { queued: 0, active: 0, retrying: 0, completed: 0, failed: 0, cancelled: 0, discarded: 0 }
+      { queued: 0, active: 0, retrying: 0, completed: 0, failed: 0, cancelled: 0, discarded: 0, stored: 0 }
     for (const record of this.runs) {
       const fault = record.look()
       if (fault !== undefined) this.violation(`${record.label} ${fault}`)

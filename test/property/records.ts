@@ -18,7 +18,8 @@ const NEXT: Readonly<Record<TaskState, readonly TaskState[]>> = {
   completed: [],
   failed: [],
   discarded: [],
-  cancelled: []
+  cancelled: [],
+  stored: []
 }
 
 // Those in which a run has an error.
