@@ -52,7 +52,10 @@ export class Child {
     for (;;) {
       const i = this.#answers.findIndex(({ is }) => is === kind)
       if (i !== -1) return this.#answers.splice(i, 1)[0] as Extract<Answer, { is: K }>
-      await new Promise<void>((resolve) => this.#expecting.push(resolve))
+      await Promise.race([
+        new Promise<void>((resolve) => this.#expecting.push(resolve)),
+        this.#ended.then((ending) => { throw new Error(`the process has ended: ${String(ending)}`) })
+      ])
     }
   }
 

@@ -1,5 +1,5 @@
-// A full disk, by a limit on how long a file may get: what is beyond it fails to be written, in the middle of a record
-// as on a disk. Run against a process of its own, from outside.
+// A full disk, by a limit on how long the files of a process may get: what is beyond it fails to be written, be it in the
+// middle of a record.
 import { execFileSync } from 'node:child_process'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -26,20 +26,21 @@ t.test('D7: what a full disk refuses is rejected, and what it takes later is kep
   t.strictSame(await idsIn(bench), idsOf([...before, ...after]))
 })
 
-t.test('D7: a record that was cut off takes nothing with it, neither from before nor from later', { skip }, async (t) => {
-  for (const room of [1, 100, 1_000, 5_000]) {
+for (const room of [1, 100, 1_000]) {
+  t.test(`D7: a record that is cut off after ${room} bytes takes nothing with it, neither from before nor from later`, { skip }, async (t) => {
     const { bench, child, store } = await start(t)
-    const tasks = someTasks(3, { args: ['x'.repeat(300)] })
-    await storeEach(child, tasks)
+    const tasks = someTasks(10, { args: ['x'.repeat(300)] })
+    await storeEach(child, tasks.slice(0, 4))
     limitFiles(child, logSize(store) + room)
-    // Another file has room.
-    const more = someTasks(20, { args: ['x'.repeat(300)] })
-    await storeEach(child, more)
+    // One of these is cut off. It is written once more, to another file, and there is room for that.
+    await storeEach(child, tasks.slice(4, 7))
+    limitFiles(child, 'unlimited')
+    await storeEach(child, tasks.slice(7))
     await child.kill()
 
-    t.strictSame(await idsIn(bench), idsOf([...tasks, ...more]))
-  }
-})
+    t.strictSame(await idsIn(bench), idsOf(tasks))
+  })
+}
 
 t.test('D7: tasks go on after the disk was full, and none of what became of them is lost', { skip }, async (t) => {
   const { bench, child } = await start(t)

@@ -105,8 +105,8 @@ export const delivering: Rule[] = [
     says: 'R3: an error that cannot be read is kept as one',
     async holds (t, bench) {
       const { engine, hand } = await bench.start()
-      const tasks = someTasks(5)
-      const errors = [undefined, null, Symbol('symbol'), Object.create(null), { get message () { throw new Error('unreadable') } }]
+      const tasks = someTasks(6)
+      const errors = [undefined, null, Symbol('symbol'), Object.create(null), { message: 'no stack', code: 1 }, { get message () { throw new Error('unreadable') } }]
       await put(engine, ...tasks)
       for (const [i, { id }] of tasks.entries()) {
         (await hand.job(i)).end({ state: 'failed', error: errors[i] })

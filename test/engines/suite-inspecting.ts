@@ -148,6 +148,26 @@ export const inspecting: Rule[] = [
     }
   },
   {
+    says: 'R5: a task that is cancelled before its reply has left does not start when it has, and once where it is tried again',
+    async holds (t, bench) {
+      const engine = await bench.open({ concurrency: 1 })
+      const [task, last] = someTasks(2)
+      await engine.store([task])
+      t.equal(await engine.cancel(task.id, 'no longer needed'), true)
+      await inState(engine, task.id, 'cancelled')
+      engine.release([task.id])
+      t.equal((await engine.find(task.id))?.state, 'cancelled')
+      t.equal(await engine.retry(task.id), true)
+      engine.release([task.id])
+      await put(engine, last)
+      const hand = await bench.work(engine)
+      ;(await hand.job(0)).end(COMPLETED)
+      await hand.job(1)
+
+      t.strictSame(idsOf(hand.jobs.map(({ task }) => task)), idsOf([task, last]))
+    }
+  },
+  {
     says: 'R5: a task that is cancelled between two attempts makes no other',
     async holds (t, bench) {
       const { engine, hand } = await bench.start()

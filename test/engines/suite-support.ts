@@ -72,11 +72,13 @@ export class Hand implements EngineWorker {
 /** One test's store, engines and workers, all closed at its end. */
 export class Bench {
   readonly store: EngineStore
+  readonly #log: FastifyBaseLogger
   readonly #live = new Set<Engine>()
   readonly #hands: Hand[] = []
 
-  constructor (t: Test, store: EngineStore) {
+  constructor (t: Test, store: EngineStore, log = SILENT) {
     this.store = store
+    this.#log = log
     t.teardown(async () => {
       for (const hand of this.#hands) hand.handBack()
       for (const engine of this.#live) await engine.close()
@@ -85,7 +87,7 @@ export class Bench {
 
   async open (options: { concurrency?: number } = {}): Promise<Engine> {
     const engine = this.store.engine(options)
-    await engine.open(SILENT)
+    await engine.open(this.#log)
     this.#live.add(engine)
     return engine
   }
