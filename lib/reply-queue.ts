@@ -203,7 +203,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   }
 
   #placeDurable (run: Run): void {
-    this.#store ??= new ReplyStore(this.#background.durable!, (each) => this.#admitsRun(each))
+    this.#store ??= new ReplyStore(this.#background.durable!, (each) => this.#admitsRun(each), this.#settled)
     this.#store.add(run)
     if (this.#settled || this.#settling.known) this.#store.storeLate()
   }

@@ -11,12 +11,16 @@ export class ReplyStore {
   #waiting: Run[] = []
   // Stored, with the reply still on its way.
   #held: Run[] = []
-  #released = false
+  #released: boolean
 
-  /** @param admits Whether a run's condition is met; if not, it has been ended. */
-  constructor (durable: DurableTasks, admits: (run: Run) => boolean) {
+  /**
+   * @param admits Whether a run's condition is met; if not, it has been ended.
+   * @param released Whether the reply has left.
+   */
+  constructor (durable: DurableTasks, admits: (run: Run) => boolean, released: boolean) {
     this.#durable = durable
     this.#admits = admits
+    this.#released = released
   }
 
   /** Whether there are runs to be stored. */

@@ -70,7 +70,9 @@ const ACCEPTED: Array<[args: unknown[], stored: unknown[]]> = [
 ]
 
 for (const [args, stored] of ACCEPTED) {
-  t.test(`D3: ${inspect(args, { depth: 2, breakLength: Infinity }).slice(0, 60)} is as before after JSON`, async (t) => {
+  // A name of plain characters.
+  const name = inspect(args, { depth: 2, breakLength: Infinity }).slice(0, 60).replace(/[^ -~]/g, '?')
+  t.test(`D3: ${name} is as before after JSON`, async (t) => {
     const payload = toPayload('mail', args, 1e9)
     t.strictSame(JSON.parse(JSON.stringify(payload)), stored)
     t.strictSame(fromPayload('mail', JSON.parse(JSON.stringify(payload))), stored)
