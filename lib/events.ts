@@ -13,8 +13,13 @@ const progressed = channel(`${NAME}.progress`)
 const cancelled = channel(`${NAME}.cancelled`)
 const discarded = channel(`${NAME}.discarded`)
 
-export function publishQueued (background: AppBackground, run: TaskRun): void {
-  if (queued.hasSubscribers) queued.publish({ background, run } satisfies TaskEvent)
+interface QueuedRun extends TaskRun {
+  /** Of a durable run: what goes with it to wherever it runs. */
+  readonly meta: Record<string, string> | undefined
+}
+
+export function publishQueued (background: AppBackground, run: QueuedRun): void {
+  if (queued.hasSubscribers) queued.publish({ background, run, meta: run.meta } satisfies TaskEvent)
 }
 
 export function publishRetrying (background: AppBackground, run: TaskRun, delay: number): void {

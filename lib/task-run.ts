@@ -155,6 +155,10 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     return false
   }
 
+  get meta (): Record<string, string> | undefined {
+    return undefined
+  }
+
   /** Whether it is over, as far as this process knows. */
   get isOver (): boolean {
     return this.#owner === null

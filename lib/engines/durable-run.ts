@@ -24,7 +24,6 @@ export interface DurableRunOptions {
 
 /** A run that an engine keeps, and starts by a delivery for each attempt. */
 export class DurableRun extends Run {
-  readonly meta: Record<string, string>
   readonly #defined: Defined
   readonly #local: boolean
   readonly #log: FastifyBaseLogger
@@ -38,7 +37,6 @@ export class DurableRun extends Run {
 
   constructor (home: RunHome, owner: RunOwner, defined: Defined, { task, when, unbound, local }: DurableRunOptions) {
     super(home, owner, defined as unknown as TaskFunction<never[]>, [], when, unbound, task)
-    this.meta = task.meta as Record<string, string>
     this.#defined = defined
     this.#local = local
     this.#log = owner.log
@@ -47,6 +45,10 @@ export class DurableRun extends Run {
 
   override get isDurable (): boolean {
     return true
+  }
+
+  override get meta (): Record<string, string> | undefined {
+    return this.#task?.meta
   }
 
   get log (): FastifyBaseLogger {

@@ -11,7 +11,7 @@ export interface StoredTask {
   /** The id of the request that it was added in. */
   readonly reqId?: string | undefined
   /** What others want to go with it, a trace context for example. */
-  readonly meta: Readonly<Record<string, string>>
+  readonly meta: Record<string, string>
   /** How many more attempts there are after a failed one. */
   readonly retries: number
   /** When it was accepted, in milliseconds since the epoch. */
