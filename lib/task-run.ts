@@ -220,6 +220,7 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     if (this.#scope === null) this.bind()
     if (this.#state === 'stored') {
       this.#move('queued')
+      this.#home.ledger.remember(this.id, this)
       this.#finished = this.#resolveFinished = undefined
     }
     owner.due(this)

@@ -1,9 +1,10 @@
 import type { FastifyBaseLogger } from 'fastify'
+import type { Attempt } from '../attempt'
 import type { Defined } from '../defined'
 import { FST_ERR_BACKGROUND_CLOSED } from '../errors'
 import { reportReturn } from '../report'
 import { Run, type RunHome, type RunOwner } from '../task-run'
-import type { TaskFunction, TaskRun, When } from '../types'
+import type { TaskFunction, TaskProgress, TaskRun, When } from '../types'
 import type { Delivery, Outcome, StoredTask } from './engine'
 
 /** Who has a run while its engine has it. */
@@ -22,6 +23,12 @@ export interface DurableRunOptions {
   readonly local: boolean
 }
 
+/** Who waits for an attempt. */
+interface Delivered {
+  readonly settle: (outcome: Outcome) => void
+  readonly progress: (progress: TaskProgress) => void
+}
+
 /** A run that an engine keeps, and starts by a delivery for each attempt. */
 export class DurableRun extends Run {
   readonly #defined: Defined
@@ -31,7 +38,8 @@ export class DurableRun extends Run {
   #task: StoredTask | null
   #owner: StoredOwner | null = null
   #isStored = false
-  #settle: ((outcome: Outcome) => void) | null = null
+  // While it has an attempt here.
+  #delivered: Delivered | null = null
   #stored: Promise<TaskRun> | undefined
   #resolveStored: { resolve: (run: TaskRun) => void, reject: (error: unknown) => void } | undefined
 
@@ -70,7 +78,7 @@ export class DurableRun extends Run {
   }
 
   override cancel (reason?: unknown): boolean {
-    const owner = this.#settle === null ? this.#owner : null
+    const owner = this.#delivered === null ? this.#owner : null
     if (!super.cancel(reason)) return false
     owner?.cancelled(this, this.error)
     return true
@@ -105,21 +113,26 @@ export class DurableRun extends Run {
   }
 
   /** Runs one attempt. */
-  deliver ({ attempt, task }: Delivery, args: readonly unknown[], owner: StoredOwner): Promise<Outcome> {
+  deliver (delivery: Delivery, args: readonly unknown[], owner: StoredOwner): Promise<Outcome> {
     this.#isStored = true
     this.#task = null
     this.#owner = owner
     return new Promise((resolve) => {
-      this.#settle = resolve
-      this.resume(owner, this.#defined, args, attempt, task.retries)
+      this.#delivered = { settle: resolve, progress: (progress) => { delivery.progress(progress) } }
+      this.resume(owner, this.#defined, args, delivery.attempt, delivery.task.retries)
     })
+  }
+
+  override progressed (attempt: Attempt, progress: TaskProgress): void {
+    super.progressed(attempt, progress)
+    if (this.isAt(attempt)) this.#delivered!.progress(progress)
   }
 
   protected override awaitRetry (delay: number): boolean {
     this.leave('retrying')
     if (this.isOver) return false
-    const settle = this.#settle!
-    this.#settle = null
+    const { settle } = this.#delivered!
+    this.#delivered = null
     if (!this.#local) this.end('stored').ended(this)
     settle({ state: 'failed', error: this.error, retryIn: delay })
     return true
@@ -127,8 +140,8 @@ export class DurableRun extends Run {
 
   protected override end (state: 'completed' | 'failed' | 'discarded' | 'cancelled' | 'stored'): RunOwner {
     const owner = super.end(state)
-    this.#settle?.(this.#outcome())
-    this.#settle = null
+    this.#delivered?.settle(this.#outcome())
+    this.#delivered = null
     this.#owner = null
     return owner
   }

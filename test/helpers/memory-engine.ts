@@ -22,6 +22,7 @@ export class MemoryEngine implements Engine {
   onFind: (() => Promise<void>) | undefined
   onCancel: (() => Promise<void>) | undefined
   worker: EngineWorker | undefined
+  app: FastifyInstance | undefined
 
   constructor ({ local = false } = {}) {
     this.features = { local }
@@ -75,6 +76,7 @@ export class MemoryEngine implements Engine {
 
   /** Asks for an attempt of a task, which it lets go of if that was the last. */
   async deliver (task: StoredTask, delivery: Partial<Delivery> = {}): Promise<Outcome> {
+    if (this.worker === undefined) await this.app!.ready()
     const outcome = await this.worker!.run({ task, attempt: 1, restarts: 0, progress () {}, ...delivery })
     if (outcome.state !== 'returned' && !(outcome.state === 'failed' && outcome.retryIn !== undefined)) this.tasks.delete(task.id)
     return outcome
@@ -87,5 +89,6 @@ export async function createDurableApp (
   { local, ...options }: background.BackgroundOptions & { local?: boolean } = {}, server?: FastifyServerOptions
 ): Promise<{ app: FastifyInstance, engine: MemoryEngine }> {
   const engine = new MemoryEngine({ local })
-  return { engine, app: await createApp(t, { engine, tasks, closeTimeout: 0, ...options }, server) }
+  const app = engine.app = await createApp(t, { engine, tasks, closeTimeout: 0, ...options }, server)
+  return { app, engine }
 }
