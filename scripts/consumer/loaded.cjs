@@ -20,3 +20,11 @@ assert.deepEqual(Object.keys(require.cache).filter((file) => !before.includes(fi
 
 // No other file of the package is a way in.
 assert.throws(() => require('fastify-background/dist/context.js'), { code: 'ERR_PACKAGE_PATH_NOT_EXPORTED' })
+
+// An engine is loaded by its sub-path alone, and says what it needs.
+for (const [engine, options, needed] of [
+  ['journal', { location: 'here' }, 'classic-level'], ['bullmq', { queue: 'mails', connection: 'redis://localhost' }, 'bullmq']
+]) {
+  assert.equal(Object.keys(require.cache).some((file) => file.includes(`${sep}engines${sep}`)), engine !== 'journal')
+  assert.throws(() => require(`fastify-background/${engine}`)[engine](options), (error) => error.message.includes(`npm i ${needed}`))
+}
