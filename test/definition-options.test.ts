@@ -95,6 +95,14 @@ t.test('options may be inherited, and are checked all the same', async (t) => {
   t.equal(await waitOf(t, Object.create({ retries: 1, backoff: Object.create({ delay: MINUTE, jitter: false }) })), MINUTE)
 })
 
+t.test('durable is true or false, and the plugin has none', async (t) => {
+  for (const [durable, got] of [[null, 'null'], [1, 'number 1'], ['yes', '"yes"'], [{}, 'an object']] as const) {
+    assertInvalid(t, errorOf(() => defineTask(() => {}, { durable: durable as never })), `Option "durable": expected true or false, got ${got}`)
+  }
+  for (const durable of [true, false, undefined]) t.equal(defineTask(() => {}, { durable }).options.durable, durable)
+  assertInvalid(t, await register({ durable: true }), /^Option "durable": expected one of 'when', .* got an unknown name$/)
+})
+
 t.test('a name is a string that is not empty, and the plugin has none', async (t) => {
   for (const [name, got] of [['', '""'], [null, 'null'], [1, 'number 1'], [Symbol('a'), 'symbol Symbol(a)'], [{}, 'an object']] as const) {
     assertInvalid(t, errorOf(() => defineTask(() => {}, { name: name as never })),

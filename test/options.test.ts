@@ -3,7 +3,11 @@ import Fastify from 'fastify'
 import background from '../lib/index'
 import * as errors from '../lib/errors'
 import { createApp } from './helpers/app'
+import { MemoryEngine } from './helpers/memory-engine'
 import { serve } from './helpers/serve'
+
+const { defineTask } = background
+const send = defineTask(() => {}, { name: 'send' })
 
 const WHEN = "'always', 'success', 'error' or a synchronous function"
 const CLOSE_TIMEOUT = 'an integer of milliseconds from 0 to 3600000'
@@ -26,7 +30,22 @@ const wrong: Array<[option: string, expected: string, cases: Array<[value: unkno
   ['onTaskError', 'a function', [
     [null, 'null'], [true, 'boolean true'], ['log', '"log"'], [{}, 'an object'], [Symbol('log'), 'symbol Symbol(log)'],
     [Promise.resolve(), 'a Promise']
-  ]]
+  ]],
+  ['engine', 'an engine, as of journal() or bullmq()', [
+    [null, 'null'], [true, 'boolean true'], ['journal', '"journal"'], [{}, 'an object'], [{ open () {} }, 'an object']
+  ]],
+  ['tasks', 'a list of definitions', [[null, 'null'], [{}, 'an object'], [defineTask(() => {}), 'a function']]],
+  ['worker', 'true or false', [[null, 'null'], [0, 'number 0'], ['no', '"no"']]],
+  ['storeTimeout', 'an integer of milliseconds from 1 to 60000', [
+    [null, 'null'], [0, 'number 0'], [-1, 'number -1'], [1.5, 'number 1.5'], [60_001, 'number 60001'], ['1000', '"1000"']
+  ]],
+  ['maxArgsSize', 'an integer of at least 1', [
+    [null, 'null'], [0, 'number 0'], [1.5, 'number 1.5'], [Infinity, 'number Infinity'], [2 ** 53, 'number 9007199254740992']
+  ]],
+  ['maxRestarts', 'an integer from 0 to 1000000', [
+    [null, 'null'], [-1, 'number -1'], [1.5, 'number 1.5'], [1_000_001, 'number 1000001']
+  ]],
+  ['unknownTaskGrace', SETTLE_TIMEOUT, [[null, 'null'], [-1, 'number -1'], [2_147_483_648, 'number 2147483648']]]
 ]
 
 for (const [option, expected, cases] of wrong) {
@@ -43,7 +62,14 @@ const right: Record<string, unknown[]> = {
   when: ['always', 'success', 'error', () => true, function () { return true }],
   closeTimeout: [0, 1, 10_000, 3_600_000],
   settleTimeout: [0, 1, 60_000, 2_147_483_647],
-  onTaskError: [() => {}, async () => {}]
+  onTaskError: [() => {}, async () => {}],
+  engine: [new MemoryEngine()],
+  tasks: [[], [defineTask(function send () {})]],
+  worker: [true, false],
+  storeTimeout: [1, 60_000],
+  maxArgsSize: [1, Number.MAX_SAFE_INTEGER],
+  maxRestarts: [0, 1_000_000],
+  unknownTaskGrace: [0, 2_147_483_647]
 }
 
 for (const [option, values] of Object.entries(right)) {
@@ -71,6 +97,33 @@ t.test('register fails with a closeTimeout that would take more hooks than Fasti
   await t.rejects(async () => { await app.register(background, { closeTimeout: 800_001 }) }, {
     code: 'FST_ERR_BACKGROUND_INVALID_OPTION',
     message: 'Option "closeTimeout": expected at most 800000 with a pluginTimeout of 1000, got number 800001'
+  })
+})
+
+for (const [what, tasks, expected] of [
+  ['what is no definition', [send, null], 'a definition, as of defineTask(), got null'],
+  ['a plain function', [send, () => {}], 'a definition, as of defineTask(), got a function'],
+  ['a definition without a name', [send, defineTask(() => {})], 'a definition with a name, got one without'],
+  ['a name twice', [send, defineTask(() => {}, { name: 'send' })], 'a name of its own, got "send" again']
+] as const) {
+  t.test(`register fails with ${what} among the tasks`, async (t) => {
+    await t.rejects(register({ tasks }), {
+      code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message: `Option "tasks[1]": expected ${expected}`
+    })
+  })
+}
+
+t.test('register fails with a durable task and no engine to keep it', async (t) => {
+  await t.rejects(register({ tasks: [defineTask(() => {}, { name: 'send', durable: true })] }), {
+    code: 'FST_ERR_BACKGROUND_NO_ENGINE', message: 'Background task "send" is durable, and there is no "engine"'
+  })
+})
+
+t.test('register fails without a worker where no other process could be one', async (t) => {
+  const engine = new MemoryEngine({ local: true })
+  await t.rejects(register({ engine, worker: false }), {
+    code: 'FST_ERR_BACKGROUND_INVALID_OPTION',
+    message: `Option "worker": expected true with the engine ${engine.name}: no other process can work on what it holds, got false`
   })
 })
 

@@ -108,7 +108,8 @@ export const withAll = defineTask(() => {}, {
   when: 'success',
   timeout: 1000,
   retries: 3,
-  backoff: { delay: 100, factor: 1.5, max: 10_000, jitter: false }
+  backoff: { delay: 100, factor: 1.5, max: 10_000, jitter: false },
+  durable: true
 })
 export const withFew = defineTask(() => {}, { ...sendEmail.options, name: undefined, backoff: { delay: 0 } })
 export const withCondition = defineTask(() => {}, {
@@ -120,7 +121,7 @@ export const withCondition = defineTask(() => {}, {
 })
 expectTypeOf<TaskPolicy>().toEqualTypeOf<{ when?: When, timeout?: number, retries?: number, backoff?: Backoff }>()
 expectTypeOf<TaskOptions>().toEqualTypeOf<
-  { name?: string, when?: When, timeout?: number, retries?: number, backoff?: Backoff }
+  { name?: string, when?: When, timeout?: number, retries?: number, backoff?: Backoff, durable?: boolean }
 >()
 expectTypeOf<Backoff>().toEqualTypeOf<{ delay?: number, factor?: number, max?: number, jitter?: boolean }>()
 // @ts-expect-error a slip in a name
@@ -147,6 +148,8 @@ export const slipInBackoff = defineTask(() => {}, { backoff: { maximum: 1000 } }
 export const wrongDelay = defineTask(() => {}, { backoff: { delay: '1s' } })
 // @ts-expect-error neither true nor false
 export const wrongJitter = defineTask(() => {}, { backoff: { jitter: 'full' } })
+// @ts-expect-error neither true nor false
+export const wrongDurable = defineTask(() => {}, { durable: 'yes' })
 // @ts-expect-error null
 export const nullOptions = defineTask(() => {}, null)
 // @ts-expect-error the name goes among the options
@@ -217,7 +220,7 @@ export const withoutDelay = new RetryAfterError()
 // @ts-expect-error the message comes second
 export const messageFirst = new RetryAfterError('busy')
 
-// The plugin's options are the defaults of all tasks; a name is no default.
+// The plugin's options are the defaults of all tasks; a name and being durable are none.
 expectTypeOf<TaskPolicy>().toExtend<BackgroundOptions>()
-expectTypeOf<Omit<TaskOptions, 'name'>>().toEqualTypeOf<TaskPolicy>()
+expectTypeOf<Omit<TaskOptions, 'name' | 'durable'>>().toEqualTypeOf<TaskPolicy>()
 expectTypeOf<BackgroundOptions>().toExtend<TaskPolicy>()

@@ -5,25 +5,25 @@ import type {
 } from 'fastify-background'
 
 // Each event has the application and the run; some have more. None can be changed, but what an attempt comes to.
-expectTypeOf<TaskEvent>().toEqualTypeOf<{ readonly background: AppBackground, readonly run: TaskRun }>()
+type Common = {
+  readonly background: AppBackground
+  readonly run: TaskRun
+  readonly meta?: Record<string, string> | undefined
+}
+expectTypeOf<TaskEvent>().toEqualTypeOf<Common>()
 expectTypeOf<AttemptEvent>().toEqualTypeOf<{
   readonly background: AppBackground
   readonly run: TaskRun
+  readonly meta?: Record<string, string> | undefined
   readonly attempt: number
   readonly queueTime: number
   duration?: number
   error?: unknown
   result?: unknown
 }>()
-expectTypeOf<RetryingEvent>().toEqualTypeOf<{
-  readonly background: AppBackground, readonly run: TaskRun, readonly error: unknown, readonly delay: number
-}>()
-expectTypeOf<ProgressEvent>().toEqualTypeOf<{
-  readonly background: AppBackground, readonly run: TaskRun, readonly progress: TaskProgress
-}>()
-expectTypeOf<CancelledEvent>().toEqualTypeOf<{
-  readonly background: AppBackground, readonly run: TaskRun, readonly reason: unknown
-}>()
+expectTypeOf<RetryingEvent>().toEqualTypeOf<Readonly<Common & { error: unknown, delay: number }>>()
+expectTypeOf<ProgressEvent>().toEqualTypeOf<Readonly<Common & { progress: TaskProgress }>>()
+expectTypeOf<CancelledEvent>().toEqualTypeOf<Readonly<Common & { reason: unknown }>>()
 expectTypeOf<AttemptEvent | RetryingEvent | ProgressEvent | CancelledEvent>().toExtend<TaskEvent>()
 declare const event: AttemptEvent
 declare const run: TaskRun
@@ -31,6 +31,13 @@ declare const run: TaskRun
 event.run = run
 // @ts-expect-error it is not known before the end
 event.duration.toFixed()
+
+// What goes with a durable task is for subscribers to write into.
+if (event.meta !== undefined) event.meta.traceparent = '00-1-2-01'
+// @ts-expect-error other tasks have none
+event.meta.traceparent = '00-1-2-01'
+// @ts-expect-error it goes as text
+if (event.meta !== undefined) event.meta.sampled = true
 
 // They type what Node's channels take for theirs.
 const attempts = tracingChannel<unknown, AttemptEvent>('fastify.background.task')

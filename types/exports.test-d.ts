@@ -6,8 +6,10 @@ import byDefault, {
 } from 'fastify-background'
 import type {
   AppBackground, AttemptEvent, BackgroundOptions, BackgroundStats, BackgroundTasksOptions, Backoff, CancelledEvent,
-  OnFailure, ProgressEvent, ReplyBackground, RetryingEvent, RouteBackground, RouteTask, RouteTaskFunction, TaskContext,
-  TaskDefinition, TaskEvent, TaskFunction, TaskOptions, TaskPolicy, TaskProgress, TaskRun, TaskState, When
+  Delivery, Engine, EngineFeatures, EngineWorker, OnFailure, Outcome, ProgressEvent, ReplyBackground, RetryingEvent,
+  RouteBackground, RouteTask, RouteTaskFunction, StoredChange, StoredError, StoredPage, StoredQuery, StoredSnapshot,
+  StoredState, StoredTask, TaskContext, TaskDefinition, TaskEvent, TaskFunction, TaskOptions, TaskPolicy, TaskProgress,
+  TaskRun, TaskSnapshot, TaskState, When
 } from 'fastify-background'
 import * as everything from 'fastify-background'
 import required = require('fastify-background')
@@ -60,13 +62,25 @@ expectTypeOf<byDefault.BackgroundStats>().toEqualTypeOf<BackgroundStats>()
 expectTypeOf<byDefault.BackgroundTasksOptions>().toEqualTypeOf<BackgroundTasksOptions>()
 expectTypeOf<byDefault.Backoff>().toEqualTypeOf<Backoff>()
 expectTypeOf<byDefault.CancelledEvent>().toEqualTypeOf<CancelledEvent>()
+expectTypeOf<byDefault.Delivery>().toEqualTypeOf<Delivery>()
+expectTypeOf<byDefault.Engine>().toEqualTypeOf<Engine>()
+expectTypeOf<byDefault.EngineFeatures>().toEqualTypeOf<EngineFeatures>()
+expectTypeOf<byDefault.EngineWorker>().toEqualTypeOf<EngineWorker>()
 expectTypeOf<byDefault.OnFailure>().toEqualTypeOf<OnFailure>()
+expectTypeOf<byDefault.Outcome>().toEqualTypeOf<Outcome>()
 expectTypeOf<byDefault.ProgressEvent>().toEqualTypeOf<ProgressEvent>()
 expectTypeOf<byDefault.ReplyBackground>().toEqualTypeOf<ReplyBackground>()
 expectTypeOf<byDefault.RetryingEvent>().toEqualTypeOf<RetryingEvent>()
 expectTypeOf<byDefault.RouteBackground>().toEqualTypeOf<RouteBackground>()
 expectTypeOf<byDefault.RouteTask>().toEqualTypeOf<RouteTask>()
 expectTypeOf<byDefault.RouteTaskFunction>().toEqualTypeOf<RouteTaskFunction>()
+expectTypeOf<byDefault.StoredChange>().toEqualTypeOf<StoredChange>()
+expectTypeOf<byDefault.StoredError>().toEqualTypeOf<StoredError>()
+expectTypeOf<byDefault.StoredPage>().toEqualTypeOf<StoredPage>()
+expectTypeOf<byDefault.StoredQuery>().toEqualTypeOf<StoredQuery>()
+expectTypeOf<byDefault.StoredSnapshot>().toEqualTypeOf<StoredSnapshot>()
+expectTypeOf<byDefault.StoredState>().toEqualTypeOf<StoredState>()
+expectTypeOf<byDefault.StoredTask>().toEqualTypeOf<StoredTask>()
 expectTypeOf<byDefault.TaskContext>().toEqualTypeOf<TaskContext>()
 expectTypeOf<byDefault.TaskDefinition<[string], number>>().toEqualTypeOf<TaskDefinition<[string], number>>()
 expectTypeOf<byDefault.TaskEvent>().toEqualTypeOf<TaskEvent>()
@@ -75,13 +89,16 @@ expectTypeOf<byDefault.TaskOptions>().toEqualTypeOf<TaskOptions>()
 expectTypeOf<byDefault.TaskPolicy>().toEqualTypeOf<TaskPolicy>()
 expectTypeOf<byDefault.TaskProgress>().toEqualTypeOf<TaskProgress>()
 expectTypeOf<byDefault.TaskRun<string>>().toEqualTypeOf<TaskRun<string>>()
+expectTypeOf<byDefault.TaskSnapshot>().toEqualTypeOf<TaskSnapshot>()
 expectTypeOf<byDefault.TaskState>().toEqualTypeOf<TaskState>()
 expectTypeOf<byDefault.When>().toEqualTypeOf<When>()
 
 // Each error's code and status are known.
 expectTypeOf<keyof typeof errorCodes>().toEqualTypeOf<
   'FST_ERR_BACKGROUND_INVALID_TASK' | 'FST_ERR_BACKGROUND_INVALID_OPTION' | 'FST_ERR_BACKGROUND_QUEUE_FULL' |
-  'FST_ERR_BACKGROUND_CLOSED' | 'FST_ERR_BACKGROUND_TASK_TIMEOUT'
+  'FST_ERR_BACKGROUND_CLOSED' | 'FST_ERR_BACKGROUND_TASK_TIMEOUT' | 'FST_ERR_BACKGROUND_NO_ENGINE' |
+  'FST_ERR_BACKGROUND_UNKNOWN_TASK' | 'FST_ERR_BACKGROUND_ARGS_NOT_SERIALIZABLE' | 'FST_ERR_BACKGROUND_ARGS_TOO_LARGE' |
+  'FST_ERR_BACKGROUND_STORE_FAILED' | 'FST_ERR_BACKGROUND_TOO_MANY_RESTARTS'
 >()
 const closed = new errorCodes.FST_ERR_BACKGROUND_CLOSED('sendEmail', 'refused')
 expectTypeOf(closed).toExtend<FastifyError>()
@@ -99,6 +116,24 @@ expectTypeOf(queueFull.statusCode).toEqualTypeOf<503>()
 const timedOut = new errorCodes.FST_ERR_BACKGROUND_TASK_TIMEOUT('sendEmail', 1000)
 expectTypeOf(timedOut.code).toEqualTypeOf<'FST_ERR_BACKGROUND_TASK_TIMEOUT'>()
 expectTypeOf(timedOut.statusCode).toEqualTypeOf<500>()
+const noEngine = new errorCodes.FST_ERR_BACKGROUND_NO_ENGINE('sendEmail', 'is durable')
+expectTypeOf(noEngine.code).toEqualTypeOf<'FST_ERR_BACKGROUND_NO_ENGINE'>()
+expectTypeOf(noEngine.statusCode).toEqualTypeOf<500>()
+const unknownTask = new errorCodes.FST_ERR_BACKGROUND_UNKNOWN_TASK('sendEmail')
+expectTypeOf(unknownTask.code).toEqualTypeOf<'FST_ERR_BACKGROUND_UNKNOWN_TASK'>()
+expectTypeOf(unknownTask.statusCode).toEqualTypeOf<500>()
+const notJson = new errorCodes.FST_ERR_BACKGROUND_ARGS_NOT_SERIALIZABLE('sendEmail', 'args[0]', 'a function')
+expectTypeOf(notJson.code).toEqualTypeOf<'FST_ERR_BACKGROUND_ARGS_NOT_SERIALIZABLE'>()
+expectTypeOf(notJson.statusCode).toEqualTypeOf<500>()
+const tooLarge = new errorCodes.FST_ERR_BACKGROUND_ARGS_TOO_LARGE('sendEmail', 2, 1)
+expectTypeOf(tooLarge.code).toEqualTypeOf<'FST_ERR_BACKGROUND_ARGS_TOO_LARGE'>()
+expectTypeOf(tooLarge.statusCode).toEqualTypeOf<500>()
+const storeFailed = new errorCodes.FST_ERR_BACKGROUND_STORE_FAILED('sendEmail', 'the disk is full')
+expectTypeOf(storeFailed.code).toEqualTypeOf<'FST_ERR_BACKGROUND_STORE_FAILED'>()
+expectTypeOf(storeFailed.statusCode).toEqualTypeOf<503>()
+const restarted = new errorCodes.FST_ERR_BACKGROUND_TOO_MANY_RESTARTS('sendEmail', 4)
+expectTypeOf(restarted.code).toEqualTypeOf<'FST_ERR_BACKGROUND_TOO_MANY_RESTARTS'>()
+expectTypeOf(restarted.statusCode).toEqualTypeOf<500>()
 if (value instanceof errorCodes.FST_ERR_BACKGROUND_CLOSED) expectTypeOf(value.statusCode).toEqualTypeOf<503>()
 if (value instanceof errorCodes.FST_ERR_BACKGROUND_TASK_TIMEOUT) expectTypeOf(value.statusCode).toEqualTypeOf<500>()
 // @ts-expect-error an error's arguments are checked

@@ -5,10 +5,14 @@ import fastify, {
   type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, type FastifyReply, type FastifyRequest
 } from 'fastify'
 import fastifyBackground from 'fastify-background'
-import type { AppBackground, Backoff, BackgroundOptions, ReplyBackground, TaskRun, When } from 'fastify-background'
+import { defineTask } from 'fastify-background'
+import type {
+  AppBackground, Backoff, BackgroundOptions, Engine, ReplyBackground, TaskDefinition, TaskRun, When
+} from 'fastify-background'
 
 declare const app: FastifyInstance
 declare const options: BackgroundOptions
+declare const engine: Engine
 
 // It is a plugin, with options or without, or with a function of them.
 expectTypeOf(fastifyBackground).toExtend<FastifyPluginAsync<BackgroundOptions>>()
@@ -26,6 +30,15 @@ app.register(fastifyBackground, {
   settleTimeout: 1000,
   onTaskError: (error, run) => { console.log(error, run.id) }
 })
+app.register(fastifyBackground, {
+  engine,
+  tasks: [defineTask(async (to: string) => to, { durable: true }), defineTask((days: number) => days)],
+  worker: false,
+  storeTimeout: 1000,
+  maxArgsSize: 1000,
+  maxRestarts: 3,
+  unknownTaskGrace: 1000
+})
 app.register(fastifyBackground, { concurrency: Infinity, maxPending: Infinity, backoff: {} })
 app.register(fastifyBackground, (parent) => {
   expectTypeOf(parent.background).toEqualTypeOf<AppBackground>()
@@ -38,6 +51,13 @@ app.register(fastifyBackground, { prefix: '/', logLevel: 'warn' })
 
 // The options are checked.
 expectTypeOf<BackgroundOptions>().toEqualTypeOf<{
+  engine?: Engine
+  tasks?: readonly TaskDefinition[]
+  worker?: boolean
+  storeTimeout?: number
+  maxArgsSize?: number
+  maxRestarts?: number
+  unknownTaskGrace?: number
   when?: When
   timeout?: number
   retries?: number
@@ -76,6 +96,12 @@ app.register(fastifyBackground, { when: async () => true })
 app.register(fastifyBackground, { onTaskError: 'log' })
 // @ts-expect-error a function of the wrong parameters
 app.register(fastifyBackground, { onTaskError: (cause: unknown, run: string) => {} })
+// @ts-expect-error not an engine
+app.register(fastifyBackground, { engine: {} })
+// @ts-expect-error a function is not a definition
+app.register(fastifyBackground, { tasks: [() => {}] })
+// @ts-expect-error neither true nor false
+app.register(fastifyBackground, { worker: 1 })
 // @ts-expect-error a function that returns a wrong option
 app.register(fastifyBackground, () => ({ closeTimeout: '1s' }))
 // @ts-expect-error a function that returns an unknown option

@@ -1,7 +1,7 @@
 import { expectTypeOf } from 'expect-type'
 import type { FastifyInstance } from 'fastify'
 import type {
-  AppBackground, BackgroundStats, ReplyBackground, TaskProgress, TaskRun, TaskState
+  AppBackground, BackgroundStats, ReplyBackground, TaskProgress, TaskRun, TaskSnapshot, TaskState
 } from 'fastify-background'
 
 declare const app: FastifyInstance
@@ -21,10 +21,10 @@ expectTypeOf(run).toEqualTypeOf<{
   readonly finishedAt: number | undefined
   cancel (reason?: unknown): boolean
   finished (): Promise<TaskRun<string>>
-  toJSON (): object
+  stored (): Promise<TaskRun<string>>
 }>()
 expectTypeOf<TaskState>()
-  .toEqualTypeOf<'queued' | 'active' | 'retrying' | 'completed' | 'failed' | 'discarded' | 'cancelled'>()
+  .toEqualTypeOf<'queued' | 'active' | 'retrying' | 'completed' | 'failed' | 'discarded' | 'cancelled' | 'stored'>()
 expectTypeOf<TaskRun>().toEqualTypeOf<TaskRun<unknown>>()
 expectTypeOf(run).toExtend<TaskRun>()
 // @ts-expect-error read-only
@@ -55,7 +55,7 @@ if (run.progress !== undefined) run.progress.value = 1
 // The states can be told apart without a default.
 export function inWords (state: TaskState): string {
   switch (state) {
-    case 'queued': case 'active': case 'retrying': return 'under way'
+    case 'queued': case 'active': case 'retrying': case 'stored': return 'under way'
     case 'completed': return 'done'
     case 'failed': case 'cancelled': case 'discarded': return 'not done'
   }
@@ -63,7 +63,7 @@ export function inWords (state: TaskState): string {
 
 // app.background adds, and tells the state of all.
 expectTypeOf(app.background).toEqualTypeOf<AppBackground>()
-expectTypeOf<keyof AppBackground>().toEqualTypeOf<'addTask' | 'addTasks' | 'idle' | 'stats' | 'get'>()
+expectTypeOf<keyof AppBackground>().toEqualTypeOf<'addTask' | 'addTasks' | 'idle' | 'stats' | 'get' | 'find' | 'cancel'>()
 expectTypeOf(app.background.idle()).toEqualTypeOf<Promise<void>>()
 expectTypeOf(app.background.get('id')).toEqualTypeOf<TaskRun | undefined>()
 expectTypeOf(app.background.stats()).toEqualTypeOf<BackgroundStats>()
@@ -72,6 +72,15 @@ expectTypeOf<BackgroundStats>().toEqualTypeOf<Record<
 >>()
 // @ts-expect-error an id is a string
 app.background.get(1)
+
+// By an id, a run is found and cancelled wherever it is; what is found is what was known at that moment.
+expectTypeOf(app.background.find('id')).toEqualTypeOf<Promise<TaskSnapshot | undefined>>()
+expectTypeOf(app.background.cancel('id')).toEqualTypeOf<Promise<boolean>>()
+expectTypeOf<TaskSnapshot>().toEqualTypeOf<Readonly<Omit<TaskRun, 'cancel' | 'finished' | 'stored'>>>()
+// @ts-expect-error an id is a string
+app.background.find(1)
+// @ts-expect-error an id is a string
+app.background.cancel(1)
 
 // reply.background adds, and tells how many are unfinished.
 expectTypeOf<keyof ReplyBackground>().toEqualTypeOf<'addTask' | 'addTasks' | 'size'>()
