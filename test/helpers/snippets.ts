@@ -1,4 +1,5 @@
-// Runs the code of the documents: as it stands there, but for a free port, a silent log, and the library from its source.
+// Runs the code of the documents: as it stands there, but for a free port, a silent log, places of their own for engines,
+// and the library from its source.
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { format } from 'node:util'
@@ -6,6 +7,8 @@ import * as fastify from 'fastify'
 import type { FastifyInstance, FastifyServerOptions, HTTPMethods, RouteOptions } from 'fastify'
 import ts from 'typescript'
 import * as context from '../../lib/context'
+import { bullmq, type BullmqOptions } from '../../lib/engines/bullmq'
+import { journal, type JournalOptions } from '../../lib/engines/journal'
 import background from '../../lib/index'
 import { ROOT, type Snippet } from './docs'
 
@@ -24,8 +27,14 @@ const ID = '42'
 const requireFromRoot = createRequire(join(ROOT, 'package.json'))
 const AsyncFunction = Object.getPrototypeOf(async function () {}).constructor as FunctionConstructor
 
+/** Where a snippet's engines keep their tasks. */
+export interface Places {
+  directory: string
+  redis?: string | undefined
+}
+
 /** Runs a snippet to its end. What it leaves open is for the caller to close. */
-export async function run (snippet: Snippet, print: (line: string) => void = () => {}): Promise<Running> {
+export async function run (snippet: Snippet, places: Places, print: (line: string) => void = () => {}): Promise<Running> {
   const running: Running = { apps: [], routes: [], printed: [] }
   const console = {
     log (...values: unknown[]) {
@@ -34,7 +43,13 @@ export async function run (snippet: Snippet, print: (line: string) => void = () 
     }
   }
   const modules: Record<string, unknown> = {
-    fastify: watched(running), 'fastify-background': background, 'fastify-background/context': context
+    fastify: watched(running),
+    'fastify-background': background,
+    'fastify-background/context': context,
+    'fastify-background/journal': {
+      journal: (options: JournalOptions) => journal({ ...options, location: join(places.directory, options.location) })
+    },
+    'fastify-background/bullmq': { bullmq: (options: BullmqOptions) => bullmq({ ...options, connection: places.redis! }) }
   }
   const load = (name: string): unknown => modules[name] ?? requireFromRoot(name)
   const program = new AsyncFunction('exports', 'require', 'console', transpile(snippet))
