@@ -21,11 +21,14 @@ export interface Mailbox {
 }
 
 export async function openMailbox (onMail: (mail: Mail) => void): Promise<Mailbox> {
+  // Who has hung up.
+  const gone = new Set<string>()
   let refusals = 0
   let door = Promise.resolve()
   const server = new SMTPServer({
     disabledCommands: ['AUTH', 'STARTTLS'],
     disableReverseLookup: true,
+    onClose: ({ id }) => { gone.add(id) },
     onData (stream, session, callback) {
       receive().then(() => callback(), callback)
 
@@ -37,6 +40,8 @@ export async function openMailbox (onMail: (mail: Mail) => void): Promise<Mailbo
         }
         await door
         await sleep(DELAY_MS)
+        // Nobody would hear that it was taken, and whoever sent it will send it again.
+        if (gone.has(session.id)) throw new Error('the sender has hung up')
         const to = session.envelope.rcptTo.map(({ address }) => address).join(', ')
         onMail({ to, subject: /^subject: (.*)$/im.exec(message)?.[1].trim() ?? '(none)' })
       }

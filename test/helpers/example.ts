@@ -20,7 +20,10 @@ export interface Example {
 
 /** Starts a file of `example/` on the sources: a build may be missing, or older than what is tested. */
 export function startExample (t: Test, file: string, ...nodeOptions: string[]): Example {
-  const paths = { 'fastify-background': [join(ROOT, 'lib/index.ts')] }
+  const paths = {
+    'fastify-background': [join(ROOT, 'lib/index.ts')],
+    'fastify-background/*': [join(ROOT, 'lib/engines/*.ts')]
+  }
   const directory = t.testdir({
     'tsconfig.json': JSON.stringify({ extends: join(ROOT, 'tsconfig.json'), compilerOptions: { paths } }),
     tmp: {}
