@@ -55,8 +55,8 @@ export function createEntries (
 
 interface DurableOwner extends RunOwner { readonly reqId?: string }
 
-/** What the engine would store, if the task is durable. */
-function payloadOf (home: RunHome, fn: Function, args: readonly unknown[]): readonly unknown[] | undefined {
+/** What the engine would store, if the task is durable. Throws why it cannot be stored. */
+export function payloadOf (home: RunHome, fn: Function, args: readonly unknown[]): readonly unknown[] | undefined {
   const defined = definedBy(fn)
   if (defined?.options.durable !== true) return undefined
   if (home.durable !== null) return home.durable.payload(defined, args)

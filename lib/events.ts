@@ -4,6 +4,11 @@ import type {
   AppBackground, AttemptEvent, CancelledEvent, ProgressEvent, RetryingEvent, TaskEvent, TaskProgress, TaskRun
 } from './types'
 
+interface Published extends TaskRun {
+  /** Of a durable run. */
+  readonly meta: TaskEvent['meta']
+}
+
 // Nothing is made and nothing called for a channel that nobody subscribes to.
 const NAME = 'fastify.background.task'
 const attempts = tracingChannel<unknown, AttemptEvent>(NAME)
@@ -13,33 +18,28 @@ const progressed = channel(`${NAME}.progress`)
 const cancelled = channel(`${NAME}.cancelled`)
 const discarded = channel(`${NAME}.discarded`)
 
-interface QueuedRun extends TaskRun {
-  /** Of a durable run: what goes with it to wherever it runs. */
-  readonly meta: Record<string, string> | undefined
+export function publishQueued (background: AppBackground, run: Published): void {
+  if (queued.hasSubscribers) queued.publish(eventOf(background, run))
 }
 
-export function publishQueued (background: AppBackground, run: QueuedRun): void {
-  if (queued.hasSubscribers) queued.publish({ background, run, meta: run.meta } satisfies TaskEvent)
+export function publishRetrying (background: AppBackground, run: Published, delay: number): void {
+  if (retrying.hasSubscribers) retrying.publish({ ...eventOf(background, run), error: run.error, delay } satisfies RetryingEvent)
 }
 
-export function publishRetrying (background: AppBackground, run: TaskRun, delay: number): void {
-  if (retrying.hasSubscribers) retrying.publish({ background, run, error: run.error, delay } satisfies RetryingEvent)
+export function publishProgress (background: AppBackground, run: Published, progress: TaskProgress): void {
+  if (progressed.hasSubscribers) progressed.publish({ ...eventOf(background, run), progress } satisfies ProgressEvent)
 }
 
-export function publishProgress (background: AppBackground, run: TaskRun, progress: TaskProgress): void {
-  if (progressed.hasSubscribers) progressed.publish({ background, run, progress } satisfies ProgressEvent)
+export function publishCancelled (background: AppBackground, run: Published): void {
+  if (cancelled.hasSubscribers) cancelled.publish({ ...eventOf(background, run), reason: run.error } satisfies CancelledEvent)
 }
 
-export function publishCancelled (background: AppBackground, run: TaskRun): void {
-  if (cancelled.hasSubscribers) cancelled.publish({ background, run, reason: run.error } satisfies CancelledEvent)
-}
-
-export function publishDiscarded (background: AppBackground, run: TaskRun): void {
-  if (discarded.hasSubscribers) discarded.publish({ background, run } satisfies TaskEvent)
+export function publishDiscarded (background: AppBackground, run: Published): void {
+  if (discarded.hasSubscribers) discarded.publish(eventOf(background, run))
 }
 
 /** @returns `null` while nobody subscribes. */
-export function traceAttempt (background: AppBackground, run: TaskRun): AttemptTrace | null {
+export function traceAttempt (background: AppBackground, run: Published): AttemptTrace | null {
   return attempts.hasSubscribers ? new AttemptTrace(background, run) : null
 }
 
@@ -52,8 +52,8 @@ export class AttemptTrace {
   readonly #began = performance.now()
   #returned = false
 
-  constructor (background: AppBackground, run: TaskRun) {
-    this.#event = { background, run, attempt: run.attempt, queueTime: run.startedAt! - run.queuedAt }
+  constructor (background: AppBackground, run: Published) {
+    this.#event = { ...eventOf(background, run), attempt: run.attempt, queueTime: run.startedAt! - run.queuedAt }
   }
 
   /** Calls `attempt` with the stores that are bound to `start`. */
@@ -77,4 +77,9 @@ export class AttemptTrace {
     attempts.asyncStart.publish(event)
     attempts.asyncEnd.publish(event)
   }
+}
+
+// What is not durable has no `meta`, not even an empty one.
+function eventOf (background: AppBackground, run: Published): TaskEvent {
+  return run.meta === undefined ? { background, run } : { background, run, meta: run.meta }
 }

@@ -30,8 +30,9 @@ export class Ledger {
     this.#byId.set(id, run)
   }
 
-  forget (id: string): void {
-    this.#byId.delete(id)
+  forget (id: string, run: TaskRun): void {
+    // An engine may have brought a task twice.
+    if (this.#byId.get(id) === run) this.#byId.delete(id)
   }
 
   get (id: string): TaskRun | undefined {

@@ -2,10 +2,12 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest,
 import fp from 'fastify-plugin'
 import { Background } from './background'
 import type { Engine } from './engines/engine'
+import { payloadOf } from './entry'
 import { resolveOptions, type ResolvedOptions } from './options'
 import { ReplyQueue } from './reply-queue'
 import { compileRouteTasks, type RouteEntry } from './route-tasks'
 import { Shutdown, slices } from './shutdown'
+import { BackgroundTask } from './task'
 import type { BackgroundOptions } from './types'
 
 const kQueue = Symbol('fastify-background.queue')
@@ -49,6 +51,7 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
 
   function prepareRoute (route: RouteOptions): void {
     const tasks = compileRouteTasks(`Route ${String(route.method)} ${route.url}`, route.background, route.config?.background)
+    for (const task of tasks) if (task instanceof BackgroundTask) payloadOf(background, task.fn, task.args)
     route.config = Object.assign({}, route.config, { [kRouteTasks]: tasks })
     if (tasks.length > 0) {
       route.onRequest = [route.onRequest ?? [], acceptRouteTasks].flat()
@@ -102,7 +105,7 @@ async function connectEngine (app: FastifyInstance, background: Background, engi
   const { Durable }: typeof import('./engines/durable') = require('./engines/durable')
   const durable = background.durable = new Durable(background, engine, options)
   app.addHook('onReady', async function startEngine () { if (options.worker) await engine.work(durable) })
-  app.addHook('preClose', async function stopEngine () { await engine.stop() })
+  app.addHook('preClose', async function stopEngine () { await durable.stop() })
   // Behind the last runs: onClose hooks run in reverse.
   app.addHook('onClose', async function closeEngine () { await engine.close() })
   await engine.open(app.log)

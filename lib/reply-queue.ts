@@ -205,7 +205,10 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   #placeDurable (run: Run): void {
     this.#store ??= new ReplyStore(this.#background.durable!, (each) => this.#admitsRun(each), this.#settled)
     this.#store.add(run)
-    if (this.#settled || this.#settling.known) this.#store.storeLate()
+    if (!this.#settled && !this.#settling.known) return
+    // The context of a route's task is needed now.
+    run.bind()
+    this.#store.storeLate()
   }
 
   #bind (): void {

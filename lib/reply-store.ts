@@ -9,13 +9,14 @@ export class ReplyStore {
   readonly #durable: DurableTasks
   readonly #admits: (run: Run) => boolean
   #waiting: Run[] = []
+  readonly #storing = new Set<Run>()
   // Stored, with the reply still on its way.
   #held: Run[] = []
   #released: boolean
 
   /**
    * @param admits Whether a run's condition is met; if not, it has been ended.
-   * @param released Whether the reply has left.
+   * @param released Whether the reply has left already.
    */
   constructor (durable: DurableTasks, admits: (run: Run) => boolean, released: boolean) {
     this.#durable = durable
@@ -34,10 +35,13 @@ export class ReplyStore {
 
   /** Stores what waits, and what is added meanwhile. Rejects with `FST_ERR_BACKGROUND_STORE_FAILED`. */
   async store (): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const runs = this.#waiting.filter(this.#admits)
-      this.#waiting = []
-      if (runs.length > 0) await this.#durable.store(runs)
+    for (let runs = this.#admitted(); runs.length > 0; runs = this.#admitted()) {
+      for (const run of runs) this.#storing.add(run)
+      try {
+        await this.#durable.store(runs)
+      } finally {
+        for (const run of runs) this.#storing.delete(run)
+      }
       this.#held.push(...runs)
       if (this.#released) this.release()
     }
@@ -57,7 +61,19 @@ export class ReplyStore {
   }
 
   abort (): void {
-    for (const run of [...this.#waiting, ...this.#held]) run.abort()
+    const runs = [...this.#waiting, ...this.#storing, ...this.#held]
     this.#waiting = this.#held = []
+    for (const run of runs) run.abort()
+  }
+
+  #admitted (): Run[] {
+    const runs: Run[] = []
+    // A condition may add a task.
+    while (this.#waiting.length > 0) {
+      const waiting = this.#waiting
+      this.#waiting = []
+      runs.push(...waiting.filter(this.#admits))
+    }
+    return runs
   }
 }

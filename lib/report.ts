@@ -34,6 +34,11 @@ export function reportReturn (run: TaskRun, log: FastifyBaseLogger): void {
   releaseStack(run.error)
 }
 
+/** Says that an engine did not answer when it was told that a run was cancelled. */
+export function reportUndropped (run: TaskRun, error: unknown, log: FastifyBaseLogger): void {
+  say(log, 'warn', error, fieldsOf(run), 'background task cancelled, but its engine may still run it')
+}
+
 const WHERE_SHUTDOWN_CAME = {
   queued: 'discarded: it had not started',
   active: 'cancelled: it was still running',

@@ -155,6 +155,7 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     return false
   }
 
+  /** What goes with a durable one to wherever it runs. */
   get meta (): Record<string, string> | undefined {
     return undefined
   }
@@ -210,19 +211,23 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     return before
   }
 
+  /** An engine has brought it, perhaps once more. */
+  protected reopen (owner: RunOwner): void {
+    this.#owner = owner
+    if (this.#scope === null) this.bind()
+    if (this.#state !== 'stored') return
+    this.#move('queued')
+    this.#home.ledger.remember(this.id, this)
+    this.#finished = this.#resolveFinished = undefined
+  }
+
   /** Has its next attempt started in a later turn, with what an engine has brought. */
   protected resume (owner: RunOwner, defined: Defined, args: readonly unknown[], attempt: number, retries: number): void {
-    this.#owner = owner
+    this.reopen(owner)
     this.#fn = functionOf(defined as unknown as TaskFunction<never[]>)
     this.#args = args
     this.#attempts = attempt - 1
     this.#policy = { ...this.#home.policyOf(defined), retries }
-    if (this.#scope === null) this.bind()
-    if (this.#state === 'stored') {
-      this.#move('queued')
-      this.#home.ledger.remember(this.id, this)
-      this.#finished = this.#resolveFinished = undefined
-    }
     owner.due(this)
   }
 
@@ -268,7 +273,7 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     if (!this.isAt(attempt)) return
     const delay = final ? undefined : retryDelay(this.#policy!, this.#attempts, error)
     if (delay === undefined) this.fail(error)
-    else this.#retry(error, delay)
+    else this.retry(error, delay)
   }
 
   /** Its last attempt failed, or its condition threw. */
@@ -319,28 +324,28 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     })
   }
 
-  #retry (error: unknown, delay: number): void {
+  protected retry (error: unknown, delay: number): void {
     const { log } = this.#owner!
     this.#error = error
-    if (!this.awaitRetry(delay)) return
+    this.#leave('retrying')
+    // A subscriber may have cancelled it.
+    if (this.isOver) return
+    this.awaitRetry(delay)
     reportRetry(this, log, delay)
     publishRetrying(this.#home, this, delay)
   }
 
-  /** @returns whether there is to be another attempt: a subscriber may have cancelled it. */
-  protected awaitRetry (delay: number): boolean {
-    this.leave('retrying')
-    if (this.isOver) return false
+  /** Sees to it that the next attempt starts after so many milliseconds. */
+  protected awaitRetry (delay: number): void {
     this.#timer = setTimeout(() => this.#owner!.due(this), delay)
-    return true
   }
 
   protected end (state: 'completed' | 'failed' | 'discarded' | 'cancelled' | 'stored'): RunOwner {
     const owner = this.#owner!
     if (state !== 'stored') this.#ended = now()
     this.#owner = this.#policy = this.#fn = this.#args = this.#scope = null
-    if (this.#id !== undefined) this.#home.ledger.forget(this.#id)
-    this.leave(state)
+    if (this.#id !== undefined) this.#home.ledger.forget(this.#id, this)
+    this.#leave(state)
     this.#resolveFinished?.(this)
     // Up to Node 22, a promise holds the stores of the place that it was made in (R6).
     this.#finished = this.#resolveFinished = undefined
@@ -348,7 +353,7 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   }
 
   /** From one state to another that is not active. */
-  protected leave (state: TaskState): void {
+  #leave (state: TaskState): void {
     const attempt = this.#attempt
     this.#move(state)
     this.#attempt = null

@@ -1,16 +1,23 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Attempt } from '../attempt'
 import type { Defined } from '../defined'
-import { FST_ERR_BACKGROUND_CLOSED } from '../errors'
+import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_STORE_FAILED } from '../errors'
 import { reportReturn } from '../report'
 import { Run, type RunHome, type RunOwner } from '../task-run'
 import type { TaskFunction, TaskProgress, TaskRun, When } from '../types'
 import type { Delivery, Outcome, StoredTask } from './engine'
 
-/** Who has a run while its engine has it. */
-export interface StoredOwner extends RunOwner {
-  /** The run was cancelled while the engine had yet to deliver it. */
-  cancelled (run: DurableRun, reason: unknown): void
+// A local engine has nobody else to give it to: it comes again in the next process, or when this one has closed.
+export const RETURN_DELAY = 1_000
+
+/** Who stands between runs and their engine. */
+export interface RunKeeper {
+  /** Whether the engine will deliver runs to this process for certain. */
+  readonly local: boolean
+  /** The run is over, as far as this process knows. */
+  left (run: DurableRun): void
+  /** The run was cancelled here while its engine had it, and had yet to deliver it. */
+  cancelled (run: DurableRun): void
 }
 
 export interface DurableRunOptions {
@@ -19,8 +26,6 @@ export interface DurableRunOptions {
   readonly when: When
   /** Whether it will be bound to an async context later. */
   readonly unbound: boolean
-  /** Whether the engine will deliver it to this process for certain. */
-  readonly local: boolean
 }
 
 /** Who waits for an attempt. */
@@ -31,22 +36,25 @@ interface Delivered {
 
 /** A run that an engine keeps, and starts by a delivery for each attempt. */
 export class DurableRun extends Run {
-  readonly #defined: Defined
-  readonly #local: boolean
+  readonly #keeper: RunKeeper
+  readonly #meta: Record<string, string>
   readonly #log: FastifyBaseLogger
   // Until it is stored.
   #task: StoredTask | null
-  #owner: StoredOwner | null = null
-  #isStored = false
+  #phase: 'new' | 'storing' | 'stored' = 'new'
+  // Shutdown came while it was being stored.
+  #isAborted = false
   // While it has an attempt here.
   #delivered: Delivered | null = null
   #stored: Promise<TaskRun> | undefined
   #resolveStored: { resolve: (run: TaskRun) => void, reject: (error: unknown) => void } | undefined
 
-  constructor (home: RunHome, owner: RunOwner, defined: Defined, { task, when, unbound, local }: DurableRunOptions) {
+  constructor (
+    home: RunHome, owner: RunOwner, keeper: RunKeeper, defined: Defined, { task, when, unbound }: DurableRunOptions
+  ) {
     super(home, owner, defined as unknown as TaskFunction<never[]>, [], when, unbound, task)
-    this.#defined = defined
-    this.#local = local
+    this.#keeper = keeper
+    this.#meta = task.meta as Record<string, string>
     this.#log = owner.log
     this.#task = task
   }
@@ -55,68 +63,73 @@ export class DurableRun extends Run {
     return true
   }
 
-  override get meta (): Record<string, string> | undefined {
-    return this.#task?.meta
+  override get meta (): Record<string, string> {
+    return this.#meta
   }
 
   get log (): FastifyBaseLogger {
     return this.#log
   }
 
-  /** What the engine is to store. */
-  get task (): StoredTask {
-    return this.#task!
-  }
-
   override stored (): Promise<TaskRun> {
-    this.#stored ??= this.#isStored
+    this.#stored ??= this.#phase === 'stored'
       ? Promise.resolve(this)
       : this.isOver
-        ? Promise.reject(this.error)
+        ? Promise.reject(this.#whyNotStored())
         : new Promise((resolve, reject) => { this.#resolveStored = { resolve, reject } })
     return this.#stored
   }
 
   override cancel (reason?: unknown): boolean {
-    const owner = this.#delivered === null ? this.#owner : null
+    const isAtEngine = this.#phase === 'stored' && this.#delivered === null
     if (!super.cancel(reason)) return false
-    owner?.cancelled(this, this.error)
+    if (isAtEngine) this.#keeper.cancelled(this)
     return true
   }
 
   /** Shutdown does not wait longer. What the engine has goes back to it. */
   override abort (): void {
-    if (!this.#isStored) super.abort()
-    else if (!this.isOver) {
-      this.giveUp('stored', new FST_ERR_BACKGROUND_CLOSED(this.name, 'handed back'), () => reportReturn(this, this.#log))
-    }
+    if (this.isOver) return
+    if (this.#phase === 'new') super.abort()
+    else if (this.#phase === 'storing') this.#isAborted = true
+    else this.giveUp('stored', new FST_ERR_BACKGROUND_CLOSED(this.name, 'handed back'), () => reportReturn(this, this.#log))
+  }
+
+  /** Goes to the engine. @returns what it is to store. */
+  hand (): StoredTask {
+    this.#phase = 'storing'
+    return this.#task!
   }
 
   /** The engine has it. */
   keep (): void {
-    this.#isStored = true
-    this.#task = null
+    this.#letGo()
+    if (this.isOver) {
+      this.#keeper.cancelled(this)
+      return
+    }
     this.#resolveStored?.resolve(this)
-    if (!this.#local && !this.isOver) this.end('stored').ended(this)
+    if (!this.#keeper.local) this.end('stored').ended(this)
+    else if (this.#isAborted) this.abort()
   }
 
   /** The engine does not have it, as far as can be known. */
   lose (error: unknown): void {
-    this.#resolveStored?.reject(error)
-    this.within(() => this.fail(error))
+    if (!this.isOver) this.within(() => this.fail(error))
   }
 
   /** It leaves the reply that it was added to. */
-  leaveTo (owner: StoredOwner): void {
-    this.#owner = owner
+  leaveTo (owner: RunOwner): void {
     this.moveTo(owner).ended(this)
   }
 
-  /** Runs one attempt. */
-  deliver (delivery: Delivery, args: readonly unknown[], owner: StoredOwner): Promise<Outcome> {
-    this.#isStored = true
-    this.#task = null
-    this.#owner = owner
+  /**
+   * Runs one attempt.
+   *
+   * @param defined What the task's name stands for in this process: the same here as anywhere.
+   */
+  deliver (delivery: Delivery, args: readonly unknown[], owner: RunOwner): Promise<Outcome> {
+    this.#letGo()
     return new Promise((resolve) => {
       this.#delivered = { settle: resolve, progress: (progress) => { delivery.progress(progress) } }
       this.resume(owner, this.#defined, args, delivery.attempt, delivery.task.retries)
@@ -125,31 +138,57 @@ export class DurableRun extends Run {
 
   override progressed (attempt: Attempt, progress: TaskProgress): void {
     super.progressed(attempt, progress)
+    // A subscriber may have cancelled it.
     if (this.isAt(attempt)) this.#delivered!.progress(progress)
   }
 
-  protected override awaitRetry (delay: number): boolean {
-    this.leave('retrying')
-    if (this.isOver) return false
+  /** What the engine has brought cannot be run. */
+  refuse (error: unknown, owner: RunOwner): void {
+    this.#letGo()
+    this.reopen(owner)
+    this.within(() => this.fail(error))
+  }
+
+  protected override retry (error: unknown, delay: number): void {
+    super.retry(error, delay)
+    if (this.isOver) return
     const { settle } = this.#delivered!
     this.#delivered = null
-    if (!this.#local) this.end('stored').ended(this)
-    settle({ state: 'failed', error: this.error, retryIn: delay })
-    return true
+    if (!this.#keeper.local) this.end('stored').ended(this)
+    settle({ state: 'failed', error, retryIn: delay })
   }
+
+  /** The engine waits, and delivers it again. */
+  protected override awaitRetry (): void {}
 
   protected override end (state: 'completed' | 'failed' | 'discarded' | 'cancelled' | 'stored'): RunOwner {
     const owner = super.end(state)
     this.#delivered?.settle(this.#outcome())
     this.#delivered = null
-    this.#owner = null
+    if (this.#phase !== 'stored') {
+      this.#task = null
+      this.#resolveStored?.reject(this.#whyNotStored())
+    }
+    this.#keeper.left(this)
     return owner
+  }
+
+  #letGo (): void {
+    this.#phase = 'stored'
+    this.#task = null
+  }
+
+  #whyNotStored (): unknown {
+    const { name, state, error } = this
+    if (state === 'failed') return error
+    return Object.assign(new FST_ERR_BACKGROUND_STORE_FAILED(`"${name}"`, `it was ${state} before`), { cause: error })
   }
 
   #outcome (): Outcome {
     const { state, result, error } = this
     if (state === 'completed') return { state, result }
     if (state === 'failed') return { state, error }
-    return state === 'cancelled' ? { state, reason: error } : { state: 'returned', delay: 0 }
+    if (state === 'cancelled') return { state, reason: error }
+    return { state: 'returned', delay: this.#keeper.local ? RETURN_DELAY : 0 }
   }
 }
