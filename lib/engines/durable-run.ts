@@ -128,11 +128,11 @@ export class DurableRun extends Run {
    *
    * @param defined What the task's name stands for in this process: the same here as anywhere.
    */
-  deliver (delivery: Delivery, args: readonly unknown[], owner: RunOwner): Promise<Outcome> {
+  deliver (delivery: Delivery, defined: Defined, args: readonly unknown[], owner: RunOwner): Promise<Outcome> {
     this.#letGo()
     return new Promise((resolve) => {
       this.#delivered = { settle: resolve, progress: (progress) => { delivery.progress(progress) } }
-      this.resume(owner, this.#defined, args, delivery.attempt, delivery.task.retries)
+      this.resume(owner, defined, args, delivery.attempt, delivery.task.retries)
     })
   }
 

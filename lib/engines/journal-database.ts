@@ -1,7 +1,9 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { ClassicLevel } from 'classic-level'
 import { FST_ERR_BACKGROUND_INVALID_OPTION } from '../errors'
 import { Fifo } from '../fifo'
-import { JournalError } from './journal-errors'
+import { JournalError, UnreadableRecord } from './journal-errors'
 import { TASK_KEYS } from './journal-format'
 
 export type Operation = { type: 'put', key: string, value: string } | { type: 'del', key: string }
@@ -55,10 +57,24 @@ export class JournalDatabase {
     return this.#level.iterator(TASK_KEYS)
   }
 
-  /** One value a key, `undefined` where there is none. */
-  async read (keys: string[]): Promise<Array<string | undefined>> {
-    await this.#usable()
-    return await this.#level.getMany(keys)
+  /**
+   * What LevelDB says of what it could not recover when it was opened: it goes on without, and tells nobody but its own
+   * log, which begins anew with each opening.
+   */
+  async damage (): Promise<string[]> {
+    const log = await readFile(join(this.#level.location, 'LOG'), 'utf8').catch(() => '')
+    return log.split('\n').filter((line) => line.includes('Corruption'))
+  }
+
+  /** @throws UnreadableRecord where the file is damaged. */
+  async read (key: string): Promise<string | undefined> {
+    // What can no longer be written can be read.
+    if (this.#level.status !== 'open') await this.#usable()
+    try {
+      return await this.#level.get(key)
+    } catch (error) {
+      throw (error as NodeJS.ErrnoException).code === 'LEVEL_CORRUPTION' ? new UnreadableRecord(key, 'the file is damaged', error) : error
+    }
   }
 
   /** Writes behind what was given before. It outlives this process, though not a power cut. */

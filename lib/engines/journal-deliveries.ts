@@ -12,8 +12,6 @@ const MOST_AT_ONCE = 64
 interface Start {
   readonly entry: Entry
   readonly task: StoredTask
-  /** When the task had been started first, before this. */
-  readonly startedAt: number | undefined
 }
 
 /** Brings what is ready to the worker, never to more than so many of its `run`s at once, and keeps what became of it. */
@@ -111,16 +109,14 @@ export class JournalDeliveries {
     const read = await Promise.all(taken.map(async (entry) => await this.#read(entry)))
     const starts = read.filter((start) => start !== undefined)
     for (const { entry } of starts) {
-      entry.attempt++
-      entry.startedAt ??= Date.now()
-      entry.progress = undefined
+      entry.startAttempt()
       this.#index.move(entry, 'active')
     }
     try {
       // Before the start: who opens the journal after a crash is to know of it (D6).
       await this.#records.save(starts.map(({ entry }) => entry))
     } catch {
-      for (const start of starts) this.#giveBack(start)
+      for (const { entry } of starts) this.#giveBack(entry)
       return
     }
     for (const start of starts) this.#run(start)
@@ -128,14 +124,11 @@ export class JournalDeliveries {
 
   async #read (entry: Entry): Promise<Start | undefined> {
     try {
-      const { task, error } = await this.#records.read(entry)
-      entry.error = error
-      return { entry, task, startedAt: entry.startedAt }
+      return { entry, task: await this.#records.read(entry) }
     } catch (error) {
       if (error instanceof UnreadableRecord) {
         this.#records.reportUnreadable(error)
-        this.#index.drop(entry)
-        this.#release(entry)?.settle(false)
+        this.#settle(entry, { state: 'failed', error })
       } else {
         this.#records.giveWay(error)
         this.#again(entry, 0)
@@ -144,11 +137,10 @@ export class JournalDeliveries {
     }
   }
 
-  async #run (start: Start): Promise<void> {
-    const { entry, task } = start
+  async #run ({ entry, task }: Start): Promise<void> {
     // What happened while the start was written.
     if (entry.cancelled !== undefined || !this.#mayStart(entry)) {
-      this.#giveBack(start)
+      this.#giveBack(entry)
       return
     }
     const delivery: Delivery = {
@@ -162,17 +154,16 @@ export class JournalDeliveries {
       }
     }
     entry.delivery = delivery
-    this.#settle(start, await this.#worker!.run(delivery))
+    this.#settle(entry, await this.#worker!.run(delivery))
     this.deliver()
   }
 
-  #settle (start: Start, outcome: Outcome): void {
-    const { entry } = start
+  #settle (entry: Entry, outcome: Outcome): void {
     // It comes again behind those that are ready now.
     entry.turn = this.#index.nextSeq()
     switch (outcome.state) {
       case 'returned':
-        this.#giveBack(start, outcome.delay)
+        this.#giveBack(entry, outcome.delay)
         return
       case 'failed':
         entry.error = toStoredError(outcome.error)
@@ -190,9 +181,8 @@ export class JournalDeliveries {
   }
 
   /** As if the delivery had not been. */
-  #giveBack ({ entry, startedAt }: Start, delay = 0): void {
-    entry.attempt--
-    entry.startedAt = startedAt
+  #giveBack (entry: Entry, delay = 0): void {
+    entry.undoStart()
     this.#again(entry, delay)
   }
 

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { TaskProgress } from '../types'
-import type { Delivery, StoredError, StoredState } from './engine'
+import type { Delivery, StoredError, StoredState, StoredTask } from './engine'
 import type { TaskRecord } from './journal-format'
 import type { HeapItem } from './journal-heap'
 
@@ -12,19 +12,21 @@ export interface PendingCancel {
   readonly settle: (isCancelled: boolean) => void
 }
 
-/** What is in memory of a task: all but its arguments. */
+/** What is in memory of a task: all but its arguments and what goes with them. */
 export class Entry implements HeapItem {
   readonly seq: number
   readonly id: string
   readonly name: string
+  readonly queuedAt: number
   state: StoredState = 'queued'
   /** How many attempts have ended, and the one at work. */
   attempt = 0
   restarts = 0
+  /** Of the first attempt. */
   startedAt: number | undefined
   finishedAt: number | undefined
   progress: TaskProgress | undefined
-  /** Of the last failed attempt, as long as no record has it: else it is left there. */
+  /** Of the last failed attempt, or why it was cancelled. */
   error: StoredError | undefined
 
   /** Whether this process has stored it. */
@@ -38,36 +40,30 @@ export class Entry implements HeapItem {
   cancelled: PendingCancel | undefined
   /** Its records are to be removed. */
   isGone = false
-  /** How many writes of its record are under way. */
-  writes = 0
   /** Who is delivered first. */
   turn: number
   /** Until when it waits, by `performance.now()`. */
   due = 0
   slot = -1
 
-  constructor (seq: number, id: string, name: string) {
+  constructor (seq: number, { id, name, queuedAt }: Pick<StoredTask, 'id' | 'name' | 'queuedAt'>) {
     this.seq = this.turn = seq
     this.id = id
     this.name = name
+    this.queuedAt = queuedAt
   }
 
-  static fromRecord (seq: number, { id, name, state, attempt, restarts, due, startedAt, finishedAt }: TaskRecord): Entry {
-    const entry = Object.assign(new Entry(seq, id, name), { state, attempt, restarts, startedAt, finishedAt })
+  static fromRecord (seq: number, record: TaskRecord): Entry {
+    const { state, attempt, restarts, due, startedAt, finishedAt, error } = record
+    const entry = Object.assign(new Entry(seq, record), { state, attempt, restarts, startedAt, finishedAt, error })
     if (due !== undefined) entry.due = performance.now() + due - Date.now()
     if (state === 'active') {
       // The process that was at it has died.
       entry.restarts++
-      entry.attempt--
+      entry.undoStart()
       entry.state = entry.waitingState
     }
     return entry
-  }
-
-  /** Whether there is an error: that of the last failed attempt, or why it was cancelled. */
-  get hasError (): boolean {
-    if (this.finishedAt !== undefined) return true
-    return this.state === 'active' ? this.attempt > 1 : this.attempt > 0
   }
 
   /** The state of a task that waits. */
@@ -75,12 +71,25 @@ export class Entry implements HeapItem {
     return this.attempt === 0 ? 'queued' : 'retrying'
   }
 
+  startAttempt (): void {
+    this.attempt++
+    this.startedAt ??= Date.now()
+    this.progress = undefined
+  }
+
+  /** As if the attempt at work had not been. */
+  undoStart (): void {
+    this.attempt--
+    if (this.attempt === 0) this.startedAt = undefined
+  }
+
   toRecord (): TaskRecord {
-    const { id, name, state, attempt, restarts, startedAt, finishedAt, error } = this
+    const { id, name, queuedAt, state, attempt, restarts, startedAt, finishedAt, error } = this
     const wait = this.due - performance.now()
     return {
       id,
       name,
+      queuedAt,
       state: state as TaskRecord['state'],
       attempt,
       restarts,

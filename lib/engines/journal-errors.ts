@@ -29,22 +29,13 @@ export class UnreadableRecord extends Error {
  */
 export function toStoredError (value: unknown, name = 'Error'): StoredError {
   try {
-    if (!isLikeAnError(value)) return { name, message: String(value) }
-    const { code, stack } = value
-    return {
-      name: String(value.name),
-      message: value.message,
-      code: typeof code === 'string' ? code : undefined,
-      stack: typeof stack === 'string' ? stack : undefined
-    }
+    const { name: own, message, code, stack } = Object(value) as Record<string, unknown>
+    if (typeof message !== 'string') return { name, message: String(value) }
+    return { name: text(own) ?? name, message, code: text(code), stack: text(stack) }
   } catch {
     // A getter, a proxy, an object without a prototype.
     return { name, message: 'an error that cannot be read' }
   }
-}
-
-function isLikeAnError (value: unknown): value is { name?: unknown, message: string, code?: unknown, stack?: unknown } {
-  return typeof (value as { message?: unknown } | null | undefined)?.message === 'string'
 }
 
 /** For what is not ours, loggers and listeners: what they throw must not stop the engine. */
@@ -58,3 +49,7 @@ export function quietly (action: () => void): void {
 
 /** For what is dealt with elsewhere. */
 export function ignore (): void {}
+
+function text (value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}

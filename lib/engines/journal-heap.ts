@@ -22,17 +22,15 @@ export class Heap<T extends HeapItem> {
     this.#rise(item, this.#items.length - 1)
   }
 
-  /** @returns whether the item was in this heap. */
-  remove (item: T): boolean {
+  /** Takes an item out, if it is in this heap. */
+  remove (item: T): void {
     const { slot } = item
-    if (this.#items[slot] !== item) return false
+    if (this.#items[slot] !== item) return
     const last = this.#items.pop()!
-    if (last !== item) {
-      // It may belong on either side of the gap.
-      this.#rise(last, slot)
-      this.#sink(last, last.slot)
-    }
-    return true
+    if (last === item) return
+    // It may belong on either side of the gap.
+    this.#rise(last, slot)
+    this.#sink(last, last.slot)
   }
 
   shift (): T | undefined {

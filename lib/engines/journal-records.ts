@@ -4,7 +4,7 @@ import type { JournalDatabase, Operation } from './journal-database'
 import { Entry } from './journal-entry'
 import { ignore, quietly, UnreadableRecord } from './journal-errors'
 import {
-  argsKey, decodeArgs, decodeTask, encodeArgs, encodeTask, seqOf, taskKey, type TaskRecord
+  argsKey, decodeArgs, decodeTask, encodeArgs, encodeTask, seqOf, taskKey
 } from './journal-format'
 import type { JournalIndex } from './journal-index'
 
@@ -41,6 +41,9 @@ export class JournalRecords {
 
   /** Brings what is stored into the index. */
   async load (): Promise<void> {
+    for (const damage of await this.#database.damage()) {
+      quietly(() => this.#log.error({ damage }, 'a file of the journal is damaged, tasks may be lost'))
+    }
     const finished: Entry[] = []
     for await (const [key, value] of this.#database.tasks()) {
       try {
@@ -64,22 +67,14 @@ export class JournalRecords {
 
   /** Writes the entries as they are now, or removes those that are gone. What fails is tried again until it has worked. */
   async save (entries: readonly Entry[]): Promise<void> {
-    for (const entry of entries) entry.writes++
     try {
       await this.#database.write(entries.flatMap(operationsOf))
     } catch (error) {
-      for (const entry of entries) {
-        entry.writes--
-        this.#unsaved.add(entry)
-      }
+      for (const entry of entries) this.#unsaved.add(entry)
       this.giveWay(error)
       throw error
     }
-    for (const entry of entries) {
-      entry.writes--
-      this.#unsaved.delete(entry)
-      if (entry.writes === 0 && !entry.isTaken) entry.error = undefined
-    }
+    for (const entry of entries) this.#unsaved.delete(entry)
   }
 
   /**
@@ -87,25 +82,19 @@ export class JournalRecords {
    *
    * @throws UnreadableRecord
    */
-  async read (entry: Entry): Promise<{ task: StoredTask, error: TaskRecord['error'] }> {
-    const { seq, id, name, error, hasError } = entry
-    const keys = [taskKey(seq), argsKey(seq)]
-    const texts = await this.#database.read(keys).catch((error) => rethrow(error, keys[0]))
-    const record = decodeTask(keys[0], texts[0])
-    const { args, reqId, meta, retries, queuedAt } = decodeArgs(keys[1], texts[1])
-    // The record may be behind by a write.
-    return { task: { id, name, args, reqId, meta, retries, queuedAt }, error: hasError ? error ?? record.error : undefined }
+  async read ({ seq, id, name, queuedAt }: Entry): Promise<StoredTask> {
+    const key = argsKey(seq)
+    const { args, reqId, meta, retries } = decodeArgs(key, await this.#database.read(key))
+    return { id, name, args, reqId, meta, retries, queuedAt }
   }
 
-  /** @returns `undefined` where there is nothing that can be read. */
-  async snapshot (entry: Entry): Promise<StoredSnapshot | undefined> {
-    const { state, attempt, progress, startedAt, finishedAt } = entry
-    try {
-      return { ...await this.read(entry), state, attempt, progress, startedAt, finishedAt }
-    } catch (error) {
-      if (error instanceof UnreadableRecord) return undefined
+  async snapshot (entry: Entry): Promise<StoredSnapshot> {
+    const { id, name, queuedAt, state, attempt, progress, error, startedAt, finishedAt } = entry
+    const task = await this.read(entry).catch((error): StoredTask => {
+      if (error instanceof UnreadableRecord) return { id, name, args: [], meta: {}, retries: 0, queuedAt }
       throw error
-    }
+    })
+    return { task, state, attempt, progress, error, startedAt, finishedAt }
   }
 
   reportUnreadable (err: UnreadableRecord): void {
@@ -161,8 +150,4 @@ function operationsOf (entry: Entry): Operation[] {
   const key = taskKey(entry.seq)
   if (!entry.isGone) return [{ type: 'put', key, value: encodeTask(entry.toRecord()) }]
   return [{ type: 'del', key }, { type: 'del', key: argsKey(entry.seq) }]
-}
-
-function rethrow (error: NodeJS.ErrnoException, key: string): never {
-  throw error.code === 'LEVEL_CORRUPTION' ? new UnreadableRecord(key, 'the file is damaged', error) : error
 }

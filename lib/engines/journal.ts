@@ -69,6 +69,7 @@ class Journal implements Engine {
   }
 
   async open (log: FastifyBaseLogger): Promise<void> {
+    if (this.#opening !== undefined) throw new JournalError(`The journal at ${this.#location} has been opened before: one application, one journal()`)
     this.#opening = this.#open(log)
     await this.#opening
   }
@@ -82,7 +83,7 @@ class Journal implements Engine {
     const { records } = this.#assertOpen()
     const fresh = [...new Map(tasks.map((task) => [task.id, task])).values()]
       .filter(({ id }) => this.#index.get(id) === undefined)
-    const entries = fresh.map(({ id, name }) => new Entry(this.#index.nextSeq(), id, name))
+    const entries = fresh.map((task) => new Entry(this.#index.nextSeq(), task))
     const stored = records.add(entries, fresh)
     for (const { id } of entries) this.#storing.set(id, stored)
     try {
@@ -122,14 +123,13 @@ class Journal implements Engine {
   async find (id: string): Promise<StoredSnapshot | undefined> {
     const { records } = this.#assertOpen()
     const entry = this.#index.get(id)
-    return entry === undefined ? undefined : await records.snapshot(entry)
+    return entry && await records.snapshot(entry)
   }
 
   async list (query: StoredQuery): Promise<StoredPage> {
     const { records } = this.#assertOpen()
     const { entries, cursor } = this.#index.page(query)
-    const snapshots = await Promise.all(entries.map(async (entry) => await records.snapshot(entry)))
-    return { tasks: snapshots.filter((snapshot) => snapshot !== undefined), cursor }
+    return { tasks: await Promise.all(entries.map(async (entry) => await records.snapshot(entry))), cursor }
   }
 
   async counts (): Promise<Readonly<Record<StoredState, number>>> {

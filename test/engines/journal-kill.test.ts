@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
-import { Child } from './journal-child'
-import type { Answer } from './journal-process'
-import { journalStore, type JournalStore } from './journal-support'
+import { Child } from '../helpers/journal-child'
+import type { Answer } from '../helpers/journal-process'
+import { journalStore, type JournalStore } from '../helpers/journal'
 import { aTask, Bench, COMPLETED, idsOf, someTasks, type Hand, type Job } from './suite-support'
 
 type Started = Extract<Answer, { is: 'started' }>
@@ -34,6 +34,22 @@ t.test('D2: a process that is killed after a store has resolved loses nothing', 
     t.match(job, { attempt: 1, restarts: 0 })
     job.end(COMPLETED)
   }
+})
+
+t.test('D2: a process that is killed before a reply has left, and its tasks were released, loses nothing', async (t) => {
+  const { bench, child } = await start(t)
+  const [held, free] = someTasks(2)
+  await child.obeys({ do: 'work' })
+  await child.obeys({ do: 'hold', tasks: [held] })
+  await child.obeys({ do: 'store', tasks: [free] })
+  t.match(await child.hears('started'), { id: free.id })
+  await child.kill()
+  const { hand } = await bench.start({ concurrency: 1 })
+  const job = await hand.job(0)
+  t.match(job, { task: held, attempt: 1, restarts: 0 })
+  job.end(COMPLETED)
+
+  t.match(await hand.job(1), { task: { id: free.id }, attempt: 1, restarts: 1 })
 })
 
 for (const count of [1, 40, 400]) {

@@ -4,7 +4,8 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { Delivery, Engine, EngineWorker, Outcome, StoredState } from '../../lib/engines/engine'
 import { turn } from '../helpers/latch'
-import { faultyDisk, journalStore, recordsAt, type Disk, type JournalStore } from './journal-support'
+import { faultyDisk, recordsAt, type Disk } from '../helpers/disk'
+import { journalStore, type JournalStore } from '../helpers/journal'
 import { BACK, COMPLETED, idsOf, SILENT, someTasks } from './suite-support'
 
 const RUNS = 60

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { journalStore } from './journal-support'
+import { journalStore } from '../helpers/journal'
 import { engineSuite } from './suite'
 
 engineSuite(t, 'journal', async (t) => journalStore(t))

@@ -85,9 +85,9 @@ export class Bench {
     })
   }
 
-  async open (options: { concurrency?: number } = {}): Promise<Engine> {
+  async open (options: { concurrency?: number } = {}, log: FastifyBaseLogger = this.#log): Promise<Engine> {
     const engine = this.store.engine(options)
-    await engine.open(this.#log)
+    await engine.open(log)
     this.#live.add(engine)
     return engine
   }
@@ -101,8 +101,8 @@ export class Bench {
   }
 
   /** An engine and a worker that is at work. */
-  async start (options: { concurrency?: number } = {}): Promise<{ engine: Engine, hand: Hand }> {
-    const engine = await this.open(options)
+  async start (options: { concurrency?: number } = {}, log?: FastifyBaseLogger): Promise<{ engine: Engine, hand: Hand }> {
+    const engine = await this.open(options, log)
     return { engine, hand: await this.work(engine) }
   }
 

@@ -1,37 +1,5 @@
-import { cpSync } from 'node:fs'
-import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
-import type { FastifyBaseLogger } from 'fastify'
 import type { Test } from 'tap'
-import type { Engine } from '../../lib/engines/engine'
-import { journal, type JournalOptions } from '../../lib/engines/journal'
-import { ignore } from '../../lib/engines/journal-errors'
-import type { EngineStore } from './suite'
-import { SILENT } from './suite-support'
-
-/** A directory of its own for a test. */
-export interface JournalStore extends EngineStore {
-  engine: (options?: Partial<JournalOptions>) => Engine
-  /** Where the next engine is. */
-  location: () => string
-}
-
-export function journalStore (t: Test): JournalStore {
-  const directory = t.testdir()
-  let generation = 0
-  const location = (): string => join(directory, `journal-${generation}`)
-  return {
-    location,
-    engine: (options) => journal({ location: location(), ...options }),
-    async crash (engine) {
-      // What has come to the operating system by now is what a kill would leave. The rest goes to where nobody reads.
-      const died = location()
-      generation++
-      cpSync(died, location(), { recursive: true })
-      engine.close().catch(ignore)
-    }
-  }
-}
 
 /** Works on the files themselves, while no engine has them. */
 export async function withFiles<T> (location: string, work: (level: ClassicLevel) => Promise<T>): Promise<T> {
@@ -81,20 +49,4 @@ export function faultyDisk (t: Test): Disk {
 
 function failure (): Error {
   return Object.assign(new Error('the disk has failed'), { code: 'LEVEL_IO_ERROR' })
-}
-
-export interface Line { level: string, msg: string, [key: string]: unknown }
-
-/** A logger that keeps its lines. */
-export function linesLogger (): { log: FastifyBaseLogger, lines: Line[] } {
-  const lines: Line[] = []
-  const at = (level: string) => (...args: unknown[]): void => {
-    const msg = String(args.pop())
-    lines.push({ level, msg, ...args[0] as object | undefined })
-  }
-  return { lines, log: { ...SILENT, error: at('error'), info: at('info') } as unknown as FastifyBaseLogger }
-}
-
-export function timersNow (): number {
-  return process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
 }

@@ -1,11 +1,11 @@
 // A process with a journal that does what its parent says: `journal-process.ts LOCATION`.
 import type { Delivery, Outcome, StoredTask } from '../../lib/engines/engine'
 import { journal } from '../../lib/engines/journal'
-import { SILENT } from './suite-support'
+import { SILENT } from '../engines/suite-support'
 
 export type Order =
   | { readonly do: 'open' | 'work' | 'close' }
-  | { readonly do: 'store' | 'storeAndDie' | 'flood', readonly tasks: StoredTask[] }
+  | { readonly do: 'store' | 'hold' | 'storeAndDie' | 'flood', readonly tasks: StoredTask[] }
   | { readonly do: 'end', readonly id: string, readonly outcome: Outcome, readonly thenDie: boolean }
 
 export type Answer =
@@ -33,6 +33,7 @@ async function obey (order: Order): Promise<void> {
       await engine.store(order.tasks)
       engine.release(order.tasks.map(({ id }) => id))
       return
+    case 'hold': return await engine.store(order.tasks)
     case 'storeAndDie':
       engine.store(order.tasks).catch(() => {})
       return die()
@@ -54,7 +55,7 @@ function say (answer: Answer): void {
   process.send!(answer)
 }
 
-// To write beyond the limit of a file is to be an error, as it is with Node alone: tap's loader makes it an end.
+// A file that gets longer than it may is an error, not the end.
 process.on('SIGXFSZ', () => {})
 process.on('message', (order: Order) => {
   obey(order).then(() => say({ is: 'done' }), ({ code, message }) => say({ is: 'done', error: { code, message } }))

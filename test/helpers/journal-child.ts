@@ -10,13 +10,19 @@ export class Child {
   readonly #answers: Answer[] = []
   readonly #expecting: Array<() => void> = []
   readonly #ended: Promise<unknown>
+  #hasEnded = false
 
   private constructor (process: ChildProcess) {
     this.#process = process
-    this.#ended = once(process, 'exit')
+    this.#ended = once(process, 'close')
     process.on('message', (answer: Answer) => {
       this.#answers.push(answer)
-      for (const proceed of this.#expecting.splice(0)) proceed()
+      this.#proceed()
+    })
+    // Its last answers come before.
+    process.on('close', () => {
+      this.#hasEnded = true
+      this.#proceed()
     })
   }
 
@@ -52,10 +58,8 @@ export class Child {
     for (;;) {
       const i = this.#answers.findIndex(({ is }) => is === kind)
       if (i !== -1) return this.#answers.splice(i, 1)[0] as Extract<Answer, { is: K }>
-      await Promise.race([
-        new Promise<void>((resolve) => this.#expecting.push(resolve)),
-        this.#ended.then((ending) => { throw new Error(`the process has ended: ${String(ending)}`) })
-      ])
+      if (this.#hasEnded) throw new Error(`the process has ended, by ${this.#process.signalCode}, and its parent waits for "${kind}"`)
+      await new Promise<void>((resolve) => this.#expecting.push(resolve))
     }
   }
 
@@ -72,5 +76,9 @@ export class Child {
 
   async ended (): Promise<void> {
     await this.#ended
+  }
+
+  #proceed (): void {
+    for (const proceed of this.#expecting.splice(0)) proceed()
   }
 }

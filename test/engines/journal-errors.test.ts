@@ -1,0 +1,21 @@
+import t from 'tap'
+import { toStoredError } from '../../lib/engines/journal-errors'
+
+t.test('what can be stored of an error is stored', async (t) => {
+  const error = Object.assign(new RangeError('broken'), { code: 'EBROKEN' })
+  t.strictSame(toStoredError(error), { name: 'RangeError', message: 'broken', code: 'EBROKEN', stack: error.stack })
+  t.strictSame(toStoredError({ message: 'like an error', code: 5 }), { name: 'Error', message: 'like an error', code: undefined, stack: undefined })
+})
+
+t.test('what is no error is stored as one', async (t) => {
+  for (const value of [undefined, null, 0, 'text', Symbol('symbol'), {}, []]) {
+    t.strictSame(toStoredError(value, 'AbortError'), { name: 'AbortError', message: String(value) })
+  }
+})
+
+t.test('what cannot be read is stored as an error', async (t) => {
+  const hostile = { get message () { throw new Error('unreadable') } }
+  for (const value of [hostile, Object.create(null), { message: 'x', get name () { throw new Error('unreadable') } }]) {
+    t.strictSame(toStoredError(value), { name: 'Error', message: 'an error that cannot be read' })
+  }
+})
