@@ -206,8 +206,8 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
     this.#store ??= new ReplyStore(this.#background.durable!, (each) => this.#admitsRun(each), this.#settled)
     this.#store.add(run)
     if (!this.#settled && !this.#settling.known) return
-    // The context of a route's task is needed now.
-    run.bind()
+    // What is stored is decided in the contexts of the route's tasks.
+    this.#bind()
     this.#store.storeLate()
   }
 
