@@ -36,7 +36,7 @@ export class JournalDeliveries {
 
   /** Adds one that may be delivered when it is due. */
   add (entry: Entry): void {
-    if (this.#mayStart(entry)) this.#schedule.add(entry)
+    if (!this.#isEnding) this.#schedule.add(entry)
   }
 
   work (worker: EngineWorker): void {
@@ -52,13 +52,12 @@ export class JournalDeliveries {
   /** What was not stored by this process is left for another. */
   stop (): void {
     this.#isStopped = true
-    this.#schedule.retain((entry) => entry.isOwn)
   }
 
   /** Starts nothing more. Resolves when the outcome of all that was started is known. */
   async end (): Promise<void> {
     this.#isEnding = true
-    this.#schedule.retain(() => false)
+    this.#schedule.clear()
     if (this.#taken > 0) await new Promise<void>((resolve) => { this.#onEnd = resolve })
   }
 
@@ -94,10 +93,11 @@ export class JournalDeliveries {
 
   #take (): Entry[] {
     const taken: Entry[] = []
-    if (this.#worker === undefined || this.#isEnding || this.#records.isAway) return taken
+    if (this.#worker === undefined || this.#records.isAway) return taken
     while (taken.length < MOST_AT_ONCE && this.#taken < this.#concurrency) {
       const entry = this.#schedule.shift()
       if (entry === undefined) break
+      if (!this.#mayStart(entry)) continue
       this.#taken++
       entry.isTaken = true
       taken.push(entry)

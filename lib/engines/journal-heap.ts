@@ -39,9 +39,8 @@ export class Heap<T extends HeapItem> {
     return first
   }
 
-  /** Takes out those that `keep` is false for. */
-  retain (keep: (item: T) => boolean): void {
-    for (const item of this.#items.slice()) if (!keep(item)) this.remove(item)
+  clear (): void {
+    this.#items.length = 0
   }
 
   #rise (item: T, slot: number): void {

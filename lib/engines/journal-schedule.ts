@@ -39,10 +39,9 @@ export class JournalSchedule {
     this.#rearm()
   }
 
-  /** Takes out those that `keep` is false for. */
-  retain (keep: (entry: Entry) => boolean): void {
-    this.#ready.retain(keep)
-    this.#waiting.retain(keep)
+  clear (): void {
+    this.#ready.clear()
+    this.#waiting.clear()
     this.#rearm()
   }
 

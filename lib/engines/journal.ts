@@ -21,7 +21,7 @@ export interface JournalOptions {
   concurrency?: number
   /**
    * How many failed and cancelled tasks are kept, to be looked at and tried again; beyond it, the oldest go: an integer
-   * from 0 to 1 000 000. Completed ones are not kept.
+   * from 0 to 1 000 000. They are held in memory, all but their arguments. Completed ones are not kept.
    * @default 1_000
    */
   keepFailed?: number
