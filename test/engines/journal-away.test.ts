@@ -1,7 +1,7 @@
 // D7: a disk that fails, and works again.
 import t from 'tap'
-import { engineLog, journalStore } from '../helpers/journal'
-import { latch, turn, until } from '../helpers/latch'
+import { engineLog, journalStore, timers } from '../helpers/journal'
+import { latch, until } from '../helpers/latch'
 import { failing, failingOnce, watchLevel } from '../helpers/level'
 import { aTask, Bench, BACK, COMPLETED, idsOf, inState, put, someTasks } from './suite-support'
 
@@ -85,6 +85,10 @@ t.test('D7: what could not be written of a task is written later', async (t) => 
   level.before.batch = undefined
   await until(() => lines.length === 2)
   await bench.crash(engine)
+  const { length } = level.batches
+  await engine.close()
+  // Nothing is left to be written.
+  t.equal(level.batches.length, length)
   const next = await bench.open()
 
   t.equal(await next.find(completed.id), undefined)
@@ -94,20 +98,23 @@ t.test('D7: what could not be written of a task is written later', async (t) => 
 
 t.test('D7: a journal that closes meanwhile tries once more', async (t) => {
   const level = watchLevel(t)
+  const { log, lines } = engineLog()
   const bench = new Bench(t, journalStore(t))
-  const { engine, hand } = await bench.start()
+  const { engine, hand } = await bench.start({}, log)
   const task = aTask()
   await put(engine, task)
   const job = await hand.job(0)
-  level.before.batch = failing('no room')
-  const { log, lines } = engineLog()
-  t.equal(lines.length, 0)
+  // Both tries.
+  level.before.batch = () => {
+    level.before.batch = failingOnce(level.before, 'batch', 'no room')
+    failing('no room')()
+  }
+  const closing = bench.shutDown(engine)
   job.end({ state: 'failed', error: new Error('broken') })
-  await turn()
-  level.before.batch = undefined
-  await bench.shutDown(engine)
+  await closing
 
-  t.match(await (await bench.open({}, log)).find(task.id), { state: 'failed' })
+  t.strictSame(lines.map(({ msg }) => msg), [AWAY])
+  t.match(await (await bench.open()).find(task.id), { state: 'failed' })
 })
 
 t.test('D7: a journal that closes without what became of its tasks names them, and they come again', async (t) => {
@@ -118,10 +125,12 @@ t.test('D7: a journal that closes without what became of its tasks names them, a
   const task = aTask()
   await put(engine, task)
   const job = await hand.job(0)
+  const before = timers()
   level.before.batch = failing('no room')
   const closing = bench.shutDown(engine)
   job.end(COMPLETED)
   await closing
+  t.equal(timers(), before)
   level.before.batch = undefined
   const next = await bench.start()
 

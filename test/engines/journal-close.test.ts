@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
 import t from 'tap'
-import { journalStore } from '../helpers/journal'
+import { journalStore, timers } from '../helpers/journal'
 import { until } from '../helpers/latch'
 import { failing, watchLevel } from '../helpers/level'
 import { aTask, Bench, BACK, COMPLETED, idsOf, inState, put, someTasks } from './suite-support'
@@ -12,12 +12,14 @@ t.test('L1: close waits for all that is at work, and starts nothing more', async
   await put(engine, ...tasks)
   await hand.job(1)
   let isClosed = false
-  const closing = engine.close().then(() => { isClosed = true })
+  const closing = engine.close()
+  // Whoever asks again waits as long.
+  const again = engine.close().then(() => { isClosed = true })
   hand.jobs[0].end(COMPLETED)
   await new Promise((resolve) => setTimeout(resolve, 5))
   t.notOk(isClosed)
   hand.jobs[1].end({ state: 'failed', error: new Error('broken'), retryIn: 0 })
-  await closing
+  await Promise.all([closing, again])
   t.equal(hand.jobs.length, 2)
   const next = await bench.start({ concurrency: Infinity })
   await next.hand.job(2)
@@ -49,6 +51,36 @@ t.test('L2: after close nothing of a journal is left: no timer, no lock, nobody 
   const next = await bench.start()
 
   t.equal((await next.hand.job(0)).task.id, waiting.id)
+})
+
+t.test('L4: a task that is cancelled while it waits leaves no timer', async (t) => {
+  const { engine, hand } = await new Bench(t, journalStore(t)).start()
+  const before = timers()
+  const task = aTask()
+  await put(engine, task)
+  ;(await hand.job(0)).end({ state: 'returned', delay: 3_600_000 })
+  await inState(engine, task.id, 'queued')
+  t.equal(timers(), before + 1)
+  await engine.cancel(task.id, 'no longer needed')
+
+  t.equal(timers(), before)
+})
+
+t.test('L4: a wait that is longer than a timer can be is no busy one', async (t) => {
+  const warnings: Error[] = []
+  const listener = (warning: Error): void => { warnings.push(warning) }
+  process.on('warning', listener)
+  t.teardown(() => process.off('warning', listener))
+  const { engine, hand } = await new Bench(t, journalStore(t)).start()
+  const task = aTask()
+  await put(engine, task)
+  ;(await hand.job(0)).end({ state: 'returned', delay: 3_000_000_000 })
+  await inState(engine, task.id, 'queued')
+  // A timer that is too long would be over by now.
+  await new Promise((resolve) => setTimeout(resolve, 5))
+
+  t.strictSame(warnings, [])
+  t.equal(hand.jobs.length, 1)
 })
 
 t.test('L1: after stop, what others have stored is left for the next, and what this process has stored is not', async (t) => {
@@ -125,7 +157,3 @@ t.test('a closed journal leaves what LevelDB writes, and nothing else', async (t
 
   t.strictSame(readdirSync(store.location()).filter((name) => !/^(\d{6}\.(log|ldb)|CURRENT|LOCK|LOG|LOG\.old|MANIFEST-\d{6})$/.test(name)), [])
 })
-
-function timers (): number {
-  return process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
-}

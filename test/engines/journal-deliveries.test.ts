@@ -34,13 +34,14 @@ t.test('T1: what is ready starts in the order of storing, whichever reply has le
 t.test('R3: a task that comes again stands in line behind what is ready then', async (t) => {
   const { engine, hand } = await new Bench(t, journalStore(t)).start({ concurrency: 1 })
   const [retried, returned, failing, atWork, waiting] = someTasks(5)
-  await put(engine, retried, returned, failing, atWork, waiting)
+  await put(engine, retried, returned, failing, atWork)
   ;(await hand.job(0)).end(BROKEN)
-  ;(await hand.job(1)).end({ state: 'returned', delay: 1 })
-  ;(await hand.job(2)).end({ ...BROKEN, retryIn: 1 })
+  ;(await hand.job(1)).end({ state: 'returned', delay: 1_000 })
+  ;(await hand.job(2)).end({ ...BROKEN, retryIn: 1_000 })
   const job = await hand.job(3)
-  // Until both are due.
-  await new Promise((resolve) => setTimeout(resolve, 20))
+  await put(engine, waiting)
+  // Until both are due: its timer comes behind theirs.
+  await new Promise((resolve) => setTimeout(resolve, 1_100))
   t.equal(await engine.retry(retried.id), true)
   job.end(COMPLETED)
   for (let i = 4; i < 8; i++) (await hand.job(i)).end(COMPLETED)

@@ -89,14 +89,15 @@ export const storing: Rule[] = [
     says: 'D2: a task that is stored twice at a time is there once',
     async holds (t, bench) {
       const { engine, hand } = await bench.start({ concurrency: 1 })
-      const [twice, last] = someTasks(2)
+      const [alone, twice, last] = someTasks(3)
+      await engine.store([alone, alone])
       await Promise.all([engine.store([twice]), engine.store([twice, twice]), engine.store([twice, last])])
-      engine.release(idsOf([twice, last]))
-      ;(await hand.job(0)).end(COMPLETED)
-      ;(await hand.job(1)).end(COMPLETED)
+      engine.release(idsOf([alone, twice, last]))
+      for (let i = 0; i < 3; i++) (await hand.job(i)).end(COMPLETED)
       await isCompleted(engine, last.id)
 
-      t.strictSame(idsOf(hand.jobs.map(({ task }) => task)), idsOf([twice, last]))
+      t.strictSame(idsOf(hand.jobs.map(({ task }) => task)), idsOf([alone, twice, last]))
+      t.match(await engine.counts(), { queued: 0, active: 0 })
     }
   },
   {

@@ -39,6 +39,11 @@ export function engineLog (): { log: FastifyBaseLogger, lines: Line[] } {
   return { log: Fastify({ logger }).log, lines }
 }
 
+/** How many timers there are in this process. */
+export function timers (): number {
+  return process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+}
+
 /** Reads or changes a journal that nobody has opened. */
 export async function withLevel<T> (location: string, action: (level: ClassicLevel) => Promise<T>): Promise<T> {
   const level = new ClassicLevel(location)
