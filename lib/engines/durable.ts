@@ -188,7 +188,8 @@ export class Durable implements DurableTasks, EngineWorker, RunKeeper {
 
   /** Fails a task that cannot be run, as visibly as one that has. */
   #refuse (task: StoredTask, error: unknown): Outcome {
-    const run = this.#take(task, definedBy(define(function unknown () {}, { name: task.name }))!)
+    // Of the definition, nothing but the name is needed.
+    const run = this.#take(task, definedBy(define(Function.prototype as () => void, { name: task.name }))!)
     run.refuse(error, this.#owner(run.log))
     return { state: 'failed', error }
   }
