@@ -2,6 +2,7 @@
 import t from 'tap'
 import type { Engine, StoredTask } from '../../lib/engines/engine'
 import { journalStore, withLevel } from '../helpers/journal'
+import { until } from '../helpers/latch'
 import { aTask, Bench, COMPLETED, idsOf, inState, isCompleted, put, someTasks, type Hand } from './suite-support'
 
 t.test('R3: beyond keepFailed, those that have failed first go, also from the disk', async (t) => {
@@ -42,10 +43,9 @@ t.test('R3: a journal that is opened with less of keepFailed forgets those that 
   await hand.job(4)
   // Not in the order of storing. Times are of a millisecond.
   for (const i of [4, 0, 3, 1, 2]) {
-    const before = Date.now()
     hand.jobs[i].end({ state: 'failed', error: new Error('broken') })
-    await inState(engine, tasks[i].id, 'failed')
-    while (Date.now() === before) await new Promise((resolve) => setImmediate(resolve))
+    const { finishedAt } = await inState(engine, tasks[i].id, 'failed')
+    await until(() => Date.now() > finishedAt!)
   }
   await bench.shutDown(engine)
   const next = await bench.open({ keepFailed: 2 } as object)
