@@ -1,4 +1,5 @@
 // Runs the variants of one question in alternation, each in a process of its own, pinned to a core beside the load's.
+import { performance } from 'node:perf_hooks'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import autocannon from 'autocannon'
@@ -17,15 +18,22 @@ const WARM_UP = 2
  * @param names the variants to run
  * @param processes how many times they are all started anew: a process keeps its luck
  * @param rounds how many times each process is measured, after the rounds to warm up
+ * @param load sends the requests
+ * @param value what is reported of `{ cpu, elapsed }`
  * @returns for each variant, the microseconds of CPU time that each request of each round took its server
  */
-export async function alternate (file, names, { processes = 1, rounds, requests, connections = 20, check = () => {} }) {
+export async function alternate (
+  file, names,
+  { processes = 1, rounds, requests, connections = 20, check = () => {}, load = autocannonLoad, value = ({ cpu }) => cpu }
+) {
   pin(process.pid, LOAD_CORE)
   return await takeTurns(SERVER, file, names, processes, rounds, async (name, { child, hello }) => {
     const before = await ask(child, 'report')
+    const began = performance.now()
     await load(hello.url, requests, connections)
+    const elapsed = (performance.now() - began) * 1_000
     const after = await settled(child, name, before, requests, check)
-    return (after.cpu - before.cpu) / requests
+    return value({ cpu: (after.cpu - before.cpu) / requests, elapsed: elapsed / requests })
   })
 }
 
@@ -77,7 +85,7 @@ async function settled (child, name, before, requests, check) {
   }
 }
 
-async function load (url, amount, connections) {
+async function autocannonLoad (url, amount, connections) {
   const { errors, non2xx, '2xx': ok } = await autocannon({ url, amount, connections })
   if (errors > 0 || non2xx > 0 || ok !== amount) throw new Error(`load: ${ok} of ${amount} answered, ${errors} errors, ${non2xx} non-2xx`)
 }
