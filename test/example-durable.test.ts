@@ -1,6 +1,3 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import t from 'tap'
 import { order, startExample, timelineOf } from './helpers/example'
 import { needsRedis, startRedis } from './helpers/redis'
@@ -37,20 +34,17 @@ test('fleet/: a worker is killed in mid-task, and the other does its work', asyn
 
 test('fleet/board.ts: the board shows the queue', async (t) => {
   const redis = await startRedis(t)
-  const board = fork(join(__dirname, '../example/fleet/board.ts'), {
-    execArgv: ['--import', 'tsx'],
-    env: { PATH: process.env.PATH, REDIS_URL: redis.url, _TAPJS_PROCESSINFO_COVERAGE_: '0', TSX_TSCONFIG_PATH: join(__dirname, '../test/tsconfig.json') },
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc']
-  })
-  const exited = once(board, 'exit')
-  t.teardown(() => board.kill('SIGKILL'))
-  const [url] = await once(board, 'message') as [string]
+  process.env.REDIS_URL = redis.url
+  const board = startExample(t, 'fleet/board.ts')
+  delete process.env.REDIS_URL
+  const [url] = await board.prints(/http:\S+/)
   const page = await fetch(url)
   t.equal(page.status, 200)
   t.match(await page.text(), /<html/)
   const { queues } = await (await fetch(`${url}/api/queues`)).json() as { queues: Array<{ name: string }> }
   t.strictSame(queues.map(({ name }) => name), ['fleet'])
-  board.kill('SIGTERM')
+  board.terminate()
+  const { stdout, ...ending } = await board.ended
 
-  t.strictSame(await exited, [0, null])
+  t.strictSame(ending, { code: 0, signal: null, stderr: '' }, 'ends well', { stdout })
 })

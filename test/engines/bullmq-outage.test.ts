@@ -1,8 +1,12 @@
 import type { Outcome } from '../../lib/engines/engine'
+import t from 'tap'
 import { aTask, COMPLETED, inState, openEngine, TestWorker, type TestEngine } from '../helpers/bullmq'
 import { latch, until } from '../helpers/latch'
 import { needsRedis, startRedis } from '../helpers/redis'
 import { unhandledRejections } from '../helpers/unhandled'
+
+// Real servers, on a machine that may have other things to do.
+t.setTimeout(180_000)
 
 const test = needsRedis()
 const options = { timeout: 300 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { Pool } from 'pg'
+import t from 'tap'
 import { bullmq } from '../../lib/engines/bullmq'
 import type { Engine } from '../../lib/engines/engine'
 import { needsPostgres, startPostgres } from '../helpers/postgres'
@@ -9,6 +10,9 @@ import { latch, until } from '../helpers/latch'
 import { unhandledRejections } from '../helpers/unhandled'
 import type { Outcome } from '../../lib/engines/engine'
 import { engineSuite } from './suite'
+
+// Real servers, on a machine that may have other things to do.
+t.setTimeout(180_000)
 
 const test = needsPostgres()
 

@@ -1,9 +1,13 @@
 import { randomUUID } from 'node:crypto'
+import t from 'tap'
 import { bullmq } from '../../lib/engines/bullmq'
 import type { Engine } from '../../lib/engines/engine'
 import { startProxy, type Proxy } from '../helpers/proxy'
 import { needsRedis, startRedis } from '../helpers/redis'
 import { engineSuite } from './suite'
+
+// Real servers, on a machine that may have other things to do.
+t.setTimeout(180_000)
 
 const test = needsRedis()
 

@@ -1,9 +1,13 @@
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
+import t from 'tap'
 import type { Outcome, StoredChange } from '../../lib/engines/engine'
 import { aTask, COMPLETED, eventually, inState, openEngine, TestWorker } from '../helpers/bullmq'
 import { latch, until } from '../helpers/latch'
 import { needsRedis, startRedis } from '../helpers/redis'
+
+// Real servers, on a machine that may have other things to do.
+t.setTimeout(180_000)
 
 const test = needsRedis()
 

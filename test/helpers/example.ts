@@ -32,7 +32,13 @@ export function startExample (t: Test, file: string, ...nodeOptions: string[]): 
   const child = spawn(process.execPath, ['--import', 'tsx', ...nodeOptions, join('example', file)], {
     cwd: ROOT,
     // Nothing of what tap hands on to child processes: neither its loader nor its coverage.
-    env: { PATH: process.env.PATH, TMPDIR: tmp, TSX_TSCONFIG_PATH: join(directory, 'tsconfig.json'), _TAPJS_PROCESSINFO_COVERAGE_: '0' },
+    env: {
+      PATH: process.env.PATH,
+      ...process.env.REDIS_URL !== undefined && { REDIS_URL: process.env.REDIS_URL },
+      TMPDIR: tmp,
+      TSX_TSCONFIG_PATH: join(directory, 'tsconfig.json'),
+      _TAPJS_PROCESSINFO_COVERAGE_: '0'
+    },
     stdio: ['ignore', 'pipe', 'pipe']
   })
   t.teardown(() => { child.kill('SIGKILL') })
