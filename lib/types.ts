@@ -146,8 +146,8 @@ export interface TaskRun<R = unknown> {
   toJSON (): object
   /**
    * Resolves with this run once its engine has it. Rejects with `FST_ERR_BACKGROUND_STORE_FAILED` where it could not be
-   * stored, and with `FST_ERR_BACKGROUND_NO_ENGINE` where the task is not durable. Unread, it costs nothing: the run has
-   * failed all the same.
+   * stored, or was cancelled or discarded before; with what its condition threw; and with `FST_ERR_BACKGROUND_NO_ENGINE`
+   * where the task is not durable. Unread, it costs nothing: the run has failed all the same.
    */
   stored (): Promise<TaskRun<R>>
 }
