@@ -53,6 +53,7 @@ for (const local of [true, false]) {
     t.strictSame(errors, [])
     t.strictSame(app.background.stats(), counts({ accepted: 1, stored: 1 }))
     t.match(engine.memory.entries.get(run.id), { state: 'queued', attempt: 0, restarts: 0 })
+    t.strictSame(engine.outcomes, [{ state: 'returned', delay: local ? 1_000 : 0 }])
 
     const attempts: number[] = []
     const next = await createDurableApp(t, {

@@ -7,6 +7,7 @@ import { createDurableApp, durable, recorder } from './helpers/durable'
 import { latch, until } from './helpers/latch'
 import { Memory } from './helpers/memory-engine'
 import { failing, AT_ONCE } from './helpers/policies'
+import { manyTurns } from './helpers/reply'
 import { serve } from './helpers/serve'
 import { EVENTS, watch } from './helpers/task-events'
 
@@ -41,9 +42,12 @@ t.test('a durable run is queued, then stored, and active when this process takes
   await app.ready()
   await until(() => run.state === 'active')
   t.strictSame(app.background.stats(), counts({ accepted: 1, active: 1 }))
-  const finished = run.finished()
+  let over = false
+  const finished = run.finished().then(() => { over = true })
+  await manyTurns()
+  t.notOk(over, 'finished() speaks of what is to come')
   go.open()
-  t.equal(await finished, run)
+  await finished
   t.match(run, { state: 'completed', attempt: 1, startedAt: Number, finishedAt: Number })
   await until(() => engine.outcomes.length === 1)
   t.strictSame(app.background.stats(), counts({ accepted: 1, completed: 1 }))
