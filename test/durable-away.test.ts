@@ -6,7 +6,7 @@ import { manyTurns } from './helpers/reply'
 import { serve } from './helpers/serve'
 import { unhandledRejections } from './helpers/unhandled'
 
-const IN_TIME = { message: 'the engine did not answer within 5 ms; it may still do what it was asked for' }
+const IN_TIME = { message: 'memory: no answer within 5 ms; it may still do what it was asked for' }
 
 t.test('D7: an engine that does not answer is an error within storeTimeout, and when it is back work goes on', async (t) => {
   const task = recorder('task')

@@ -67,7 +67,7 @@ for (const local of [true, false]) {
     await app.background.idle()
 
     t.equal(statusCode, 503)
-    t.match(JSON.parse(body), { code: STORE_FAILED, message: /did not answer within 5 ms; it may still do what it was asked for/ })
+    t.match(JSON.parse(body), { code: STORE_FAILED, message: /no answer within 5 ms; it may still do what it was asked for/ })
     t.strictSame(ran, ['always', 'error'])
     const failures = lines.filter(({ msg }) => msg === 'background task failed')
     t.match(failures, [{ taskId: String }, { taskId: String }, { taskId: String }])

@@ -81,7 +81,7 @@ t.test('the scripts that the documents name are there, and their files too', asy
   t.ok(names.length > 0)
   for (const name of names) {
     t.ok(manifest.scripts[name], name)
-    for (const [file] of manifest.scripts[name].matchAll(/[\w/]+\.(?:mjs|ts)\b/g)) t.ok(existsSync(join(ROOT, file)), file)
+    for (const [file] of manifest.scripts[name].matchAll(/[\w/.]+\.(?:mjs|ts)\b/g)) t.ok(existsSync(join(ROOT, file)), file)
   }
   t.equal(manifest.scripts.test, 'tap', 'npm test is all the tests')
 })

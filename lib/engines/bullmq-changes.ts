@@ -3,6 +3,7 @@ import { isCancelledReason } from './bullmq-failure'
 import { progressOf } from './bullmq-job'
 import type { JobEvents, Server } from './bullmq-server'
 import type { StoredChange, StoredState } from './engine'
+import { ignore, quietly } from './quietly'
 
 const FROM_NOW_ON = '$'
 
@@ -61,14 +62,3 @@ export class Changes {
     events.on('failed', ({ jobId, failedReason }) => tell(jobId, isCancelledReason(failedReason) ? 'cancelled' : 'failed'))
   }
 }
-
-// What a listener throws would end BullMQ's loop.
-function quietly (action: () => void): void {
-  try {
-    action()
-  } catch {
-    // There is nobody left to tell.
-  }
-}
-
-function ignore (): void {}

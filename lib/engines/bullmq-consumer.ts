@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { JobEvents, JobWorker, Server } from './bullmq-server'
+import { ignore } from './quietly'
 
 // Between two tries to start.
 const RETRY_DELAY = 500
@@ -106,5 +107,3 @@ export class Consumer<R extends JobWorker | JobEvents> {
 function isWorker (runner: JobWorker | JobEvents | undefined): runner is JobWorker {
   return runner !== undefined && 'pause' in runner
 }
-
-function ignore (): void {}

@@ -1,12 +1,13 @@
 import type { BackoffStrategy, Job } from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Cancel } from './bullmq-cancels'
-import { cancel, fail, JobError, toCancelError, toStoredError } from './bullmq-failure'
+import { cancel, fail, JobError, toCancelError } from './bullmq-failure'
 import { attemptsMadeOf, cancelReasonOf, defectOf, restartsOf, roundOf, toTask, type JobData } from './bullmq-job'
 import { ProgressWriter } from './bullmq-progress'
 import { Recent } from './bullmq-recent'
 import type { Server } from './bullmq-server'
 import type { EngineWorker, Outcome } from './engine'
+import { toStoredError } from './stored-error'
 
 const MAX_REMEMBERED = 1_000
 

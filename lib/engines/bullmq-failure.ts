@@ -3,6 +3,7 @@
 // second its stack. BullMQ writes both together with the state.
 import type { Job } from 'bullmq'
 import type { StoredError } from './engine'
+import { toStoredError } from './stored-error'
 
 /** What the reason of a cancelled job starts with. That of a failed one starts with the name of its error. */
 export const CANCELLED = '[cancelled] '
@@ -60,22 +61,6 @@ export function toCancelError (reason: unknown): StoredError {
   return toStoredError(reason, 'AbortError')
 }
 
-/**
- * What of an error can be stored. Never throws.
- *
- * @param name For what is not an error.
- */
-export function toStoredError (value: unknown, name = 'Error'): StoredError {
-  try {
-    const { name: own, message, code, stack } = Object(value) as Record<string, unknown>
-    if (typeof message !== 'string') return { name, message: clean(value) }
-    return { name: clean(own), message: clean(message), code: text(code), stack: text(stack) }
-  } catch {
-    // A getter, a proxy, an object without a prototype.
-    return { name, message: 'an error that cannot be read' }
-  }
-}
-
 function end (job: Job, reason: string, error: StoredError, attempt: number, retryIn?: number): JobError {
   const { name, message, code, stack } = error
   // BullMQ appends the stack of what is thrown.
@@ -91,13 +76,4 @@ function parse (record: string | undefined, stack: string | undefined): Failure 
   } catch {
     return undefined
   }
-}
-
-function text (value: unknown): string | undefined {
-  return typeof value === 'string' ? clean(value) : undefined
-}
-
-/** PostgreSQL has no U+0000 in texts; an error that cannot be written would keep the task from ever ending. */
-function clean (value: unknown): string {
-  return String(value).replaceAll('\0', '\uFFFD')
 }

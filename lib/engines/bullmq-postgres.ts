@@ -1,9 +1,10 @@
 import type { Socket } from 'node:net'
 import type { BackendFactory, IQueueBackend, PgPool } from 'bullmq'
 import type * as Pg from 'pg'
-import { within } from './bullmq-deadline'
+import { within } from './deadline'
 import { CANCELLED } from './bullmq-failure'
 import { peer, type Bullmq, type Classes, type JobQueue, type Server } from './bullmq-server'
+import { ignore } from './quietly'
 
 // Password, role, database, privilege: https://www.postgresql.org/docs/current/errcodes-appendix.html
 const REFUSALS = ['28P01', '28000', '3D000', '42501']
@@ -78,5 +79,3 @@ function ownPool (url: string, schema: string, timeout: number): PgPool {
     keepAlive: true
   }) as unknown as PgPool
 }
-
-function ignore (): void {}

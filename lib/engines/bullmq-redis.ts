@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis'
 import { isCancelledReason } from './bullmq-failure'
 import type { NewJob } from './bullmq-job'
 import { peer, type Bullmq, type Classes, type JobQueue, type Server } from './bullmq-server'
+import { ignore } from './quietly'
 
 const MAX_RECONNECT_DELAY = 1_000
 // More are not looked at: every look at the counts would pay for them.
@@ -69,9 +70,9 @@ async function inspect (queue: JobQueue, log: FastifyBaseLogger): Promise<void> 
   if (/^aof_enabled:0/m.test(info)) {
     log.warn('bullmq: Redis has no append-only file (appendonly no), it loses tasks when it is killed')
   }
-  const policy = /^maxmemory_policy:([\w-]+)/m.exec(info)?.[1] ?? 'noeviction'
-  if (policy !== 'noeviction') {
-    log.warn(`bullmq: Redis drops tasks when its memory is full (maxmemory-policy ${policy}), it should be noeviction`)
+  const evicting = /^maxmemory_policy:(?!noeviction)([\w-]+)/m.exec(info)
+  if (evicting !== null) {
+    log.warn(`bullmq: Redis drops tasks when its memory is full (maxmemory-policy ${evicting[1]}), it should be noeviction`)
   }
 }
 
@@ -97,10 +98,8 @@ async function release (backend: IQueueBackend): Promise<void> {
 }
 
 function forbidConnect (client: IRedisClient): void {
-  client.connect = async () => { throw new Error('Connection is closed.') }
+  client.connect = Promise.reject.bind(Promise, new Error('Connection is closed.')) as () => Promise<never>
 }
-
-function ignore (): void {}
 
 function clientOf (queue: JobQueue): RedisQueueBackend['client'] {
   return (queue.getBackend() as unknown as RedisQueueBackend).client

@@ -11,7 +11,7 @@ import {
 import { reportUndropped } from '../report'
 import type { Run, RunHome, RunOwner } from '../task-run'
 import type { TaskSnapshot, When } from '../types'
-import { withDeadline } from './deadline'
+import { within } from './deadline'
 import { DurableRun, RETURN_DELAY, type RunKeeper } from './durable-run'
 import type { Delivery, Engine, EngineWorker, Outcome, StoredSnapshot, StoredTask } from './engine'
 import { fromPayload, toPayload } from './payload'
@@ -101,7 +101,7 @@ export class Durable implements DurableTasks, EngineWorker, RunKeeper {
   /** The engine is to deliver no more. Never rejects: what is at work is waited for all the same (L1). */
   async stop (): Promise<void> {
     try {
-      await withDeadline(this.#engine.stop(), this.#options.storeTimeout)
+      await this.#ask(() => this.#engine.stop())
     } catch (err) {
       this.#home.log.warn({ err }, `the engine ${this.#engine.name} may deliver background tasks while the application closes`)
     }
@@ -140,12 +140,12 @@ export class Durable implements DurableTasks, EngineWorker, RunKeeper {
   }
 
   async findStored (id: string): Promise<TaskSnapshot | undefined> {
-    const found = await withDeadline(this.#engine.find(id), this.#options.storeTimeout)
+    const found = await this.#ask(() => this.#engine.find(id))
     return found === undefined ? undefined : snapshotOf(found)
   }
 
   async cancelStored (id: string): Promise<boolean> {
-    return await withDeadline(this.#engine.cancel(id, CANCELLED), this.#options.storeTimeout)
+    return await this.#ask(() => this.#engine.cancel(id, CANCELLED))
   }
 
   left (run: DurableRun): void {
@@ -163,7 +163,7 @@ export class Durable implements DurableTasks, EngineWorker, RunKeeper {
   /** @returns why it could not: the runs have failed. */
   async #storeAll (runs: readonly DurableRun[]): Promise<Error | undefined> {
     try {
-      await withDeadline(this.#engine.store(runs.map((run) => run.hand())), this.#options.storeTimeout)
+      await this.#ask(() => this.#engine.store(runs.map((run) => run.hand())))
     } catch (cause) {
       const names = [...new Set(runs.map(({ name }) => `"${name}"`))].join(', ')
       const error = Object.assign(new FST_ERR_BACKGROUND_STORE_FAILED(names, messageOf(cause)), { cause })
@@ -194,6 +194,11 @@ export class Durable implements DurableTasks, EngineWorker, RunKeeper {
     return { state: 'failed', error }
   }
 
+  /** Waits for the engine, but no longer than `storeTimeout`. */
+  async #ask<T> (question: () => Promise<T>): Promise<T> {
+    return await within(this.#options.storeTimeout, this.#engine.name, question)
+  }
+
   #owner (log: FastifyBaseLogger): RunOwner {
     return {
       log,
@@ -206,7 +211,7 @@ export class Durable implements DurableTasks, EngineWorker, RunKeeper {
   }
 
   async #drop ({ id, error }: DurableRun): Promise<void> {
-    await withDeadline(this.#engine.cancel(id, messageOf(error)), this.#options.storeTimeout)
+    await this.#ask(() => this.#engine.cancel(id, messageOf(error)))
   }
 }
 

@@ -1,10 +1,12 @@
 import { performance } from 'node:perf_hooks'
 import type { Delivery, EngineWorker, Outcome, StoredTask } from './engine'
 import type { Entry, PendingCancel } from './journal-entry'
-import { ignore, toStoredError, UnreadableRecord } from './journal-errors'
+import { UnreadableRecord } from './journal-errors'
 import type { JournalIndex } from './journal-index'
 import type { JournalRecords } from './journal-records'
 import { JournalSchedule } from './journal-schedule'
+import { ignore } from './quietly'
+import { toStoredError } from './stored-error'
 
 // They are read, and their starts written, as one.
 const MOST_AT_ONCE = 64

@@ -1,6 +1,6 @@
 import type { StoredChange, StoredQuery, StoredState } from './engine'
 import type { Entry } from './journal-entry'
-import { quietly } from './journal-errors'
+import { quietly } from './quietly'
 
 /** What tasks there are: the unfinished ones, and as many of the failed and cancelled as are kept. */
 export class JournalIndex {

@@ -2,11 +2,12 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { StoredSnapshot, StoredTask } from './engine'
 import type { JournalDatabase, Operation } from './journal-database'
 import { Entry } from './journal-entry'
-import { ignore, quietly, UnreadableRecord } from './journal-errors'
+import { UnreadableRecord } from './journal-errors'
 import {
   argsKey, decodeArgs, decodeTask, encodeArgs, encodeTask, seqOf, taskKey
 } from './journal-format'
 import type { JournalIndex } from './journal-index'
+import { ignore, quietly } from './quietly'
 
 // In milliseconds.
 const TRY_AGAIN_AFTER = 1_000

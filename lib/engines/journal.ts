@@ -7,9 +7,10 @@ import type {
 import { JournalDatabase, requireLevel } from './journal-database'
 import { JournalDeliveries } from './journal-deliveries'
 import { Entry } from './journal-entry'
-import { ignore, JournalError } from './journal-errors'
+import { JournalError } from './journal-errors'
 import { JournalIndex } from './journal-index'
 import { JournalRecords } from './journal-records'
+import { ignore } from './quietly'
 
 export interface JournalOptions {
   /**

@@ -23,7 +23,7 @@ interface Process {
 }
 
 function startProcess (t: Teardown, queue: string, url: string, duration: number): Process {
-  const child = spawn(process.execPath, [...process.execArgv, join(__dirname, 'bullmq-process.ts'), queue, url, String(duration)],
+  const child = spawn(process.execPath, [...process.execArgv, join(__dirname, '../helpers/bullmq-process.ts'), queue, url, String(duration)],
     { stdio: ['ignore', 'pipe', 'inherit'] })
   const lines: string[][] = []
   createInterface({ input: child.stdout }).on('line', (line) => lines.push(line.split(' ')))

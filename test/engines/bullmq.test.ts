@@ -211,6 +211,43 @@ test('BullMQ on Redis', async (t) => {
     t.equal(await engine.find(tasks[0].id), undefined)
   })
 
+  await t.test('keys start with the prefix, and finished tasks may be kept by their age alone', async (t) => {
+    const { engine, queue } = await openEngine(t, redis.url, {
+      prefix: 'mine', keepCompleted: { count: Infinity, age: 60_000 }, keepFailed: { age: 1_000 }
+    })
+    await engine.work(new TestWorker())
+    const task = aTask()
+    await engine.store([task])
+    await inState(engine, task.id, 'completed')
+
+    t.equal(await client.exists(`mine:${queue}:${task.id}`), 1)
+  })
+
+  await t.test('D1: what the server refuses to store is an error', async (t) => {
+    const { engine, queue } = await openEngine(t, redis.url)
+    await client.set(`bull:${queue}:wait`, 'no list')
+    await t.rejects(engine.store([aTask()]), /WRONGTYPE/)
+  })
+
+  await t.test('changes are told from the first on, of a queue that is empty', async (t) => {
+    const { engine } = await openEngine(t, redis.url)
+    const task = aTask()
+    const told = new Promise((resolve) => { t.teardown(engine.watch(resolve)) })
+    await engine.store([task])
+
+    t.match(await told, { id: task.id, state: 'queued' })
+  })
+
+  await t.test('a job that goes while the list is read is not in it, and one without meta is a task', async (t) => {
+    const { engine, queue } = await openEngine(t, redis.url)
+    const [gone, task] = [aTask(), aTask()]
+    await engine.store([gone, task])
+    await client.hset(`bull:${queue}:${task.id}`, 'data', '{"args":[1]}')
+    await client.del(`bull:${queue}:${gone.id}`)
+
+    t.match((await engine.list({ limit: 10 })).tasks, [{ task: { id: task.id, args: [1], meta: {} } }])
+  })
+
   await t.test('it warns of a Redis that may lose tasks', async (t) => {
     const volatile = await startRedis(t, ['--maxmemory-policy', 'allkeys-lru'])
     const { lines } = await openEngine(t, volatile.url)

@@ -5,7 +5,7 @@ import Fastify, { type FastifyBaseLogger } from 'fastify'
 import type { Test } from 'tap'
 import type { Engine } from '../../lib/engines/engine'
 import { journal, type JournalOptions } from '../../lib/engines/journal'
-import { ignore } from '../../lib/engines/journal-errors'
+import { ignore } from '../../lib/engines/quietly'
 import type { EngineStore } from '../engines/suite'
 import { memoryLogger, type Line } from './app'
 

@@ -1,7 +1,7 @@
 import type {
   Delivery, Engine, EngineWorker, Outcome, StoredChange, StoredError, StoredPage, StoredQuery, StoredSnapshot, StoredState, StoredTask
 } from '../../lib/engines/engine'
-import { toStoredError } from '../../lib/engines/journal-errors'
+import { toStoredError } from '../../lib/engines/stored-error'
 
 /** What is known of a task, in the memory that engines share. */
 class Entry {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { toStoredError } from '../../lib/engines/journal-errors'
+import { toStoredError } from '../../lib/engines/stored-error'
 
 t.test('what can be stored of an error is stored', async (t) => {
   const error = Object.assign(new RangeError('broken'), { code: 'EBROKEN' })

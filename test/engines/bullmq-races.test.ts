@@ -1,0 +1,121 @@
+// What happens when two things happen at once, by hand.
+import { EventEmitter } from 'node:events'
+import * as bullmq from 'bullmq'
+import type { Job } from 'bullmq'
+import Fastify from 'fastify'
+import t from 'tap'
+import { Consumer } from '../../lib/engines/bullmq-consumer'
+import { cancelJob } from '../../lib/engines/bullmq-control'
+import { Deliveries } from '../../lib/engines/bullmq-deliveries'
+import type { JobEvents, JobQueue, Server } from '../../lib/engines/bullmq-server'
+import { latch, until, type Latch } from '../helpers/latch'
+
+const worker = { run: async () => { throw new Error('nothing is delivered') }, cancel: () => false }
+
+t.test('D5: a job that BullMQ hands over after the worker was stopped is handed back', async (t) => {
+  const calls: string[] = []
+  const deliveries = new Deliveries({ bullmq } as unknown as Server, worker, Fastify().log)
+  deliveries.stop()
+  const job = { moveToWait: async (token: string) => { calls.push(token) } } as unknown as Job
+
+  await t.rejects(deliveries.process(job, 'token'), bullmq.WaitingError)
+  t.strictSame(calls, ['token'])
+})
+
+for (const [what, error, outcome] of [
+  ['somebody has taken', Object.assign(new Error('Job is not in the delayed state'), { code: -3 }), 'cancelled'],
+  ['the server does not move', new Error('Connection is closed.'), 'rejected']
+] as const) {
+  t.test(`R5: a waiting job that ${what} when it is cancelled: ${outcome}`, async (t) => {
+    const published: unknown[] = []
+    const backend = { forQueue: () => backend, publishEvent: async (event: unknown) => { published.push(event) } }
+    const queue = { name: 'queue', getBackend: () => backend } as unknown as JobQueue
+    const job = {
+      id: 'id', name: 'task', data: { args: [] }, updateData: async () => {}, promote: async () => { throw error }
+    } as unknown as Job
+    const cancelled = cancelJob({ keeps: () => true } as unknown as Server, queue, { job, state: 'delayed' }, 'enough')
+    if (outcome === 'cancelled') t.ok(await cancelled)
+    else await t.rejects(cancelled, error)
+
+    t.match(published, [{ id: 'id', reason: 'enough' }])
+  })
+}
+
+/** One of BullMQ's loops, whose steps wait for the test. */
+class Runner extends EventEmitter {
+  readonly ready = latch()
+  readonly ended = latch()
+  readonly released = latch()
+  ran = 0
+  async waitUntilReady (): Promise<void> { await this.ready }
+  async run (): Promise<void> {
+    this.ran++
+    await this.ended
+  }
+
+  async close (): Promise<never> { throw new Error('it is closed already') }
+  getBackend (): this { return this }
+}
+
+interface Bench { consumer: Consumer<JobEvents>, runners: Runner[], reached: Latch, made: Latch, errors: unknown[] }
+
+function consume ({ waitsForServer = false, waitsForRunner = false } = {}): Bench {
+  const [reached, made] = [latch(), latch()]
+  const runners: Runner[] = []
+  const errors: unknown[] = []
+  const server = {
+    reach: async () => { if (waitsForServer) await reached },
+    release: async (runner: Runner) => { runner.released.open() }
+  }
+  const consumer = new Consumer<JobEvents>(server as unknown as Server, async () => {
+    const runner = new Runner()
+    runners.push(runner)
+    if (waitsForRunner) await made
+    return runner as unknown as JobEvents
+  }, (error) => { errors.push(error) })
+  return { consumer, runners, reached, made, errors }
+}
+
+t.test('L2: a loop that is stopped before its server is there is not made', async (t) => {
+  const { consumer, runners, reached } = consume({ waitsForServer: true })
+  consumer.stop()
+  reached.open()
+  await consumer.close()
+
+  t.equal(runners.length, 0)
+})
+
+t.test('L2: a loop that is closed while it is made is released', async (t) => {
+  const { consumer, runners, made } = consume({ waitsForRunner: true })
+  await until(() => runners.length === 1)
+  await consumer.close()
+  made.open()
+  await runners[0].released
+
+  t.equal(runners[0].ran, 0)
+})
+
+t.test('L2: a loop that is stopped before it is ready does not run', async (t) => {
+  const { consumer, runners } = consume()
+  await until(() => runners.length === 1)
+  consumer.stop()
+  runners[0].ready.open()
+  await consumer.close()
+
+  t.equal(runners[0].ran, 0)
+})
+
+t.test('D7: a loop that has ended by itself is released, and another one is made', async (t) => {
+  const { consumer, runners, errors } = consume()
+  await until(() => runners.length === 1)
+  runners[0].ready.open()
+  await consumer.started
+  runners[0].emit('error', 'trouble')
+  runners[0].ended.open()
+  await runners[0].released
+  await until(() => runners.length === 2)
+  await consumer.close()
+
+  t.equal(runners[0].ran, 1)
+  t.strictSame(errors, ['trouble'])
+})
