@@ -14,13 +14,14 @@ const STORE_FAILED = 'FST_ERR_BACKGROUND_STORE_FAILED'
 t.test('R5: a durable run that is cancelled before it is stored is not stored', async (t) => {
   const task = recorder('task')
   const { app, engine } = await createDurableApp(t, { tasks: [task] })
-  const run = app.background.addTask(task)
+  const [run, other] = [app.background.addTask(task), app.background.addTask(task)]
   t.equal(run.cancel(REASON), true)
+  await other.stored()
   await serve(app, (reply) => { reply.background.addTask(task).cancel() })
   await manyTurns()
 
   t.match(run, { state: 'cancelled', error: REASON })
-  t.strictSame(engine.stores, [])
+  t.strictSame(engine.stores, [['task']])
   t.strictSame(engine.cancelled, [])
 })
 

@@ -109,8 +109,10 @@ t.test('R4: every attempt of a durable task sees the stores as they were', async
 
 /** Asks for a reply with a durable task whose run the test goes on to hold. */
 async function letsGo (t: Test, state: background.TaskState, local: boolean, fails: boolean, options: Pick<background.BackgroundOptions, 'when' | 'worker'> = {}): Promise<void> {
-  const task = durable('task', function (given: { large: boolean }) {
-    if (!given.large) throw new Error('not expected')
+  const given: Array<WeakRef<object>> = []
+  const task = durable('task', function (argument: { large: boolean }) {
+    given.push(new WeakRef(argument))
+    if (!argument.large) throw new Error('not expected')
     if (fails) throw new Error('broken')
   })
   const { app, engine } = await createDurableApp(t, { tasks: [task], local, onTaskError: () => {}, ...options })
@@ -123,6 +125,7 @@ async function letsGo (t: Test, state: background.TaskState, local: boolean, fai
   await until(() => run.state === state)
   await app.background.idle()
   await assertCollected(t, held)
+  for (const ref of given) t.ok(await isCollected(ref), 'what the function was called with can be collected')
   t.equal(run.state, state)
 }
 
@@ -130,7 +133,7 @@ for (const [what, ...how] of [
   ['completed, with a local engine', 'completed', true, false],
   ['completed, with a remote engine', 'completed', false, false],
   ['failed', 'failed', true, true],
-  ['could not be stored', 'failed', true, false],
+  ['not been stored for an error', 'failed', true, false],
   ['been cancelled', 'cancelled', true, false],
   ['been stored', 'stored', false, false, { worker: false }],
   ['not met its condition', 'discarded', false, false, { when: 'error' }]

@@ -50,12 +50,16 @@ for (const local of [true, false]) {
   })
 }
 
-t.test('D1: after the reply they are stored at once', async (t) => {
-  const task = recorder('task')
+t.test('D1: after the reply they are stored at once, and their conditions asked once', async (t) => {
+  let asked = 0
+  const task = recorder('task', { when: () => ++asked > 0 })
   const { app, engine } = await createDurableApp(t, { tasks: [task], local: true })
   let reply!: FastifyReply
-  await serve(app, (current) => { reply = current })
-  await manyTurns()
+  await serve(app, (current) => {
+    reply = current
+    reply.background.addTask(() => {})
+  })
+  await app.background.idle()
   const runs = [reply.background.addTask(task), reply.background.addTask(task)]
   t.equal(reply.background.size, 2)
   await runs[1].stored()
@@ -63,6 +67,7 @@ t.test('D1: after the reply they are stored at once', async (t) => {
 
   t.strictSame(engine.stores, [['task', 'task']])
   t.equal(task.calls.length, 2)
+  t.equal(asked, 2)
   t.equal(reply.background.size, 0)
 })
 

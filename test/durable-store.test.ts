@@ -191,7 +191,7 @@ t.test('D1: what an onSend hook adds behind the plugin is stored at once', async
     // Behind the plugin's own, which it adds in a microtask.
     queueMicrotask(() => {
       queueMicrotask(() => {
-        route.onSend = [route.onSend ?? [], async (_request: unknown, reply: FastifyReply) => { reply.background.addTask(task) }].flat() as never
+        route.onSend = [route.onSend ?? [], async (_request: unknown, reply: FastifyReply) => { await reply.background.addTask(task).stored() }].flat() as never
       })
     })
   })
