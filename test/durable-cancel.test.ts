@@ -17,6 +17,7 @@ t.test('R5: a durable run that is cancelled before it is stored is not stored', 
   const [run, other] = [app.background.addTask(task), app.background.addTask(task)]
   t.equal(run.cancel(REASON), true)
   await other.stored()
+  app.background.addTask(task).cancel()
   await serve(app, (reply) => { reply.background.addTask(task).cancel() })
   await manyTurns()
 
