@@ -200,3 +200,19 @@ t.test('a process that only stores need not have the tasks', async (t) => {
   t.strictSame(task.calls, [[1]])
   t.strictSame(adding.engine.calls, ['open'])
 })
+
+t.test('what a task says of its progress goes to its engine, while its attempt counts', async (t) => {
+  const task = durable('task', function () {
+    this.progress({ value: 0.5, message: 'half' })
+    t.ok(app.background.get(this.id)?.cancel())
+    this.progress(0.9)
+  })
+  const { app, engine } = await createDurableApp(t, { tasks: [task], local: true })
+  const told: unknown[] = []
+  t.teardown(engine.watch(({ progress }) => { if (progress !== undefined) told.push(progress) }))
+  await app.ready()
+  await app.background.addTask(task).finished()
+
+  t.match(told, [{ value: 0.5, message: 'half' }])
+  t.equal(told.length, 1)
+})

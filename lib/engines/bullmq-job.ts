@@ -64,7 +64,7 @@ export function toTask (job: Job): StoredTask {
     args: data.args,
     reqId: data.reqId,
     meta: data.meta ?? {},
-    retries: Math.max((job.opts.attempts ?? 0) - 1, 0),
+    retries: Math.max((job.opts.attempts as number) - 1, 0),
     queuedAt: job.timestamp
   }
 }

@@ -85,8 +85,8 @@ async function countCancelled (queue: JobQueue): Promise<number> {
 
 async function lastEvent (queue: JobQueue): Promise<string> {
   const client = await clientOf(queue) as unknown as Pick<Redis, 'xrevrange'>
-  const [last] = await client.xrevrange(queue.keys.events as string, '+', '-', 'COUNT', 1)
-  return last?.[0] ?? '0'
+  const events = await client.xrevrange(queue.keys.events as string, '+', '-', 'COUNT', 1)
+  return events.length === 0 ? '0' : events[0][0]
 }
 
 async function release (backend: IQueueBackend): Promise<void> {

@@ -7,6 +7,7 @@ import t from 'tap'
 import { Consumer } from '../../lib/engines/bullmq-consumer'
 import { cancelJob } from '../../lib/engines/bullmq-control'
 import { Deliveries } from '../../lib/engines/bullmq-deliveries'
+import { redisServer } from '../../lib/engines/bullmq-redis'
 import type { JobEvents, JobQueue, Server } from '../../lib/engines/bullmq-server'
 import { latch, until, type Latch } from '../helpers/latch'
 
@@ -40,6 +41,18 @@ for (const [what, error, outcome] of [
     t.match(published, [{ id: 'id', reason: 'enough' }])
   })
 }
+
+t.test('D1: a job that the server has refused among others is an error', async (t) => {
+  const refusal = new Error('refused')
+  const queue = { getBackend: () => ({ addFlow: async () => [[null, 'id'], [refusal, 0]] }) } as unknown as JobQueue
+  await t.rejects(redisServer({}, undefined, 100).add(queue, []), refusal)
+})
+
+t.test('a queue that has had no events is read from its first', async (t) => {
+  const client = Promise.resolve({ xrevrange: async () => [] })
+  const queue = { keys: { events: 'events' }, getBackend: () => ({ client }) } as unknown as JobQueue
+  t.equal(await redisServer({}, undefined, 100).lastEvent(queue), '0')
+})
 
 /** One of BullMQ's loops, whose steps wait for the test. */
 class Runner extends EventEmitter {

@@ -221,6 +221,13 @@ test('BullMQ on Redis', async (t) => {
     await inState(engine, task.id, 'completed')
 
     t.equal(await client.exists(`mine:${queue}:${task.id}`), 1)
+
+    const { engine: keeping } = await openEngine(t, redis.url, {
+      keepCompleted: { count: Infinity, age: Infinity }, keepFailed: { age: Infinity }
+    })
+    await keeping.work(new TestWorker())
+    await keeping.store([task])
+    await inState(keeping, task.id, 'completed')
   })
 
   await t.test('D1: what the server refuses to store is an error', async (t) => {

@@ -228,10 +228,11 @@ t.test('R5: a task that is cancelled just as its attempt ends is cancelled if it
     [BACK, true, 'cancelled'], [{ state: 'failed', error: 'broken', retryIn: 0 }, true, 'cancelled'], [{ state: 'failed', error: 'broken' }, false, 'failed'],
     [COMPLETED, false, undefined], [{ state: 'cancelled', reason: 'by itself' }, true, 'cancelled']
   ] as const) {
-    const ended = latch()
+    const [began, ended] = [latch(), latch()]
     // One that has its outcome already, and can do nothing more about it.
     await engine.work({
       run: async () => {
+        began.open()
         await ended
         return outcome
       },
@@ -239,7 +240,7 @@ t.test('R5: a task that is cancelled just as its attempt ends is cancelled if it
     })
     const task = aTask()
     await put(engine, task)
-    await inState(engine, task.id, 'active')
+    await began
     const cancelling = engine.cancel(task.id, 'too late')
     ended.open()
 
