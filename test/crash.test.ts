@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { needsRedis, startRedis } from './helpers/redis'
 
-const ROUNDS = Number(process.argv[2] ?? 20)
+const ROUNDS = Number(process.argv[2] ?? process.env.CRASH_ROUNDS ?? 20)
 const CLIENTS = 4
 const LONGEST_LIFE_MS = 60
 
