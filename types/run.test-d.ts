@@ -21,6 +21,7 @@ expectTypeOf(run).toEqualTypeOf<{
   readonly finishedAt: number | undefined
   cancel (reason?: unknown): boolean
   finished (): Promise<TaskRun<string>>
+  toJSON (): object
   stored (): Promise<TaskRun<string>>
 }>()
 expectTypeOf<TaskState>()
@@ -76,7 +77,7 @@ app.background.get(1)
 // By an id, a run is found and cancelled wherever it is; what is found is what was known at that moment.
 expectTypeOf(app.background.find('id')).toEqualTypeOf<Promise<TaskSnapshot | undefined>>()
 expectTypeOf(app.background.cancel('id')).toEqualTypeOf<Promise<boolean>>()
-expectTypeOf<TaskSnapshot>().toEqualTypeOf<Readonly<Omit<TaskRun, 'cancel' | 'finished' | 'stored'>>>()
+expectTypeOf<TaskSnapshot>().toEqualTypeOf<Readonly<Omit<TaskRun, 'cancel' | 'finished' | 'stored' | 'toJSON'>>>()
 // @ts-expect-error an id is a string
 app.background.find(1)
 // @ts-expect-error an id is a string
