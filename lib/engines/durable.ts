@@ -8,6 +8,7 @@ import type { DurableTasks } from '../durable-tasks'
 import {
   FST_ERR_BACKGROUND_STORE_FAILED, FST_ERR_BACKGROUND_TOO_MANY_RESTARTS, FST_ERR_BACKGROUND_UNKNOWN_TASK
 } from '../errors'
+import type { ResolvedOptions } from '../options'
 import { reportUndropped } from '../report'
 import type { Run, RunHome, RunOwner } from '../task-run'
 import type { TaskSnapshot, When } from '../types'
@@ -29,14 +30,8 @@ export interface DurableHome extends RunHome {
   readonly onChange: (() => void) | undefined
 }
 
-export interface DurableOptions {
-  readonly tasks: ReadonlyMap<string, Defined>
-  readonly worker: boolean
-  readonly storeTimeout: number
-  readonly maxArgsSize: number
-  readonly maxRestarts: number
-  readonly unknownTaskGrace: number
-}
+export type DurableOptions = Pick<ResolvedOptions,
+  'tasks' | 'worker' | 'storeTimeout' | 'maxArgsSize' | 'maxRestarts' | 'unknownTaskGrace'>
 
 /** Connects the runs of an application with its engine: stores the one, runs what the other delivers. */
 export class Durable implements DurableTasks, EngineWorker, RunKeeper {
