@@ -7,9 +7,11 @@ import t from 'tap'
 import { Consumer } from '../../lib/engines/bullmq-consumer'
 import { cancelJob } from '../../lib/engines/bullmq-control'
 import { Deliveries } from '../../lib/engines/bullmq-deliveries'
+import { postgresServer } from '../../lib/engines/bullmq-postgres'
 import { redisServer } from '../../lib/engines/bullmq-redis'
 import type { JobEvents, JobQueue, Server } from '../../lib/engines/bullmq-server'
 import { latch, until, type Latch } from '../helpers/latch'
+import { never } from '../helpers/policies'
 
 const worker = { run: async () => { throw new Error('nothing is delivered') }, cancel: () => false }
 
@@ -48,10 +50,23 @@ t.test('D1: a job that the server has refused among others is an error', async (
   await t.rejects(redisServer({}, undefined, 100).add(queue, []), refusal)
 })
 
-t.test('a queue that has had no events is read from its first', async (t) => {
-  const client = Promise.resolve({ xrevrange: async () => [] })
-  const queue = { keys: { events: 'events' }, getBackend: () => ({ client }) } as unknown as JobQueue
-  t.equal(await redisServer({}, undefined, 100).lastEvent(queue), '0')
+for (const [what, events, last] of [['no events', [], '0'], ['an event', [['5-0', []]], '5-0']] as const) {
+  t.test(`a queue that has had ${what} is read from ${last} on`, async (t) => {
+    const client = Promise.resolve({ xrevrange: async () => events })
+    const queue = { keys: { events: 'events' }, getBackend: () => ({ client }) } as unknown as JobQueue
+    t.equal(await redisServer({}, undefined, 100).lastEvent(queue), last)
+  })
+}
+
+t.test('D7: connections to PostgreSQL that do not end in time are cut', async (t) => {
+  const server = postgresServer({ pool: undefined, url: 'postgres://127.0.0.1:1/none', migrate: false, timeout: 5 })
+  const pool = server.producer.connection as EventEmitter & { end: () => Promise<void> }
+  pool.end = never
+  let cut = 0
+  pool.emit('connect', { connection: { stream: { destroy: () => { cut++ } } } })
+  await server.close()
+
+  t.equal(cut, 1)
 })
 
 /** One of BullMQ's loops, whose steps wait for the test. */
