@@ -21,6 +21,6 @@ export function definedBy (fn: Function): Defined | undefined {
 }
 
 /** What is called for a function: what it was defined as, or itself. */
-export function functionOf (fn: TaskFunction<never[]>): TaskFunction<never[]> {
-  return definedBy(fn)?.[kFunction].fn ?? fn
+export function functionOf (fn: TaskFunction<never[]>, defined: Defined | undefined): TaskFunction<never[]> {
+  return defined?.[kFunction].fn ?? fn
 }

@@ -46,7 +46,7 @@ function adoptingResult (where: string, fn: TaskFunction<never[]>): TaskFunction
     throw new FST_ERR_BACKGROUND_INVALID_TASK(where, 'a function, or a durable task with arguments that can be stored',
       `the durable task ${defined.options.name}, which would get request and reply`)
   }
-  const run = functionOf(fn) as TaskFunction<[FastifyRequest, FastifyReply]>
+  const run = functionOf(fn, defined) as TaskFunction<[FastifyRequest, FastifyReply]>
   function routeTask (this: TaskContext, request: FastifyRequest, reply: FastifyReply): unknown {
     // Not where the attempt has been ended: what it still returns is ignored (R5).
     const take = (value: unknown): unknown => Attempt.counts(this as Attempt) ? adopt(value, reply) : undefined

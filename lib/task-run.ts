@@ -7,7 +7,7 @@ import { retryDelay } from './backoff'
 import type { Linked } from './chain'
 import { fromEpoch, now, toEpoch } from './clock'
 import { callOutside } from './context-storage'
-import { definedBy, functionOf, type Defined } from './defined'
+import { definedBy, functionOf, kFunction, type Defined } from './defined'
 import type { Startable } from './dispatcher'
 import type { DurableTasks } from './durable-tasks'
 import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_NO_ENGINE, FST_ERR_BACKGROUND_TASK_TIMEOUT } from './errors'
@@ -224,7 +224,7 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   /** Has its next attempt started in a later turn, with what an engine has brought. */
   protected resume (owner: RunOwner, defined: Defined, args: readonly unknown[], attempt: number, retries: number): void {
     this.reopen(owner)
-    this.#fn = functionOf(defined as unknown as TaskFunction<never[]>)
+    this.#fn = defined[kFunction].fn
     this.#args = args
     this.#attempts = attempt - 1
     this.#policy = { ...this.#home.policyOf(defined), retries }
