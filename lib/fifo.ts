@@ -1,48 +1,76 @@
-// Below this many slots that are already taken, moving the rest costs more than the memory is worth.
-const COMPACT_FROM = 1024
+// What is moved when a full array grows, and what a long queue holds on to at its head, is at most this much.
+const CHUNK = 1024
 
-/** First in, first out, at constant cost whatever its length (`Array.prototype.shift` moves every item of a long one). */
+/**
+ * First in, first out, at constant cost whatever its length: `Array.prototype.shift` moves every item of a long array, and
+ * a long one that grows is copied again and again.
+ */
 export class Fifo<T> {
-  #items: T[] = []
+  #first: T[] = []
   #head = 0
+  // Those behind the first, in their order; none in a short queue.
+  #later: T[][] | undefined
+  #last = this.#first
+  #length = 0
 
   get length (): number {
-    return this.#items.length - this.#head
+    return this.#length
   }
 
   push (item: T): void {
-    this.#items.push(item)
+    if (this.#last.length >= CHUNK) (this.#later ??= []).push(this.#last = [])
+    this.#last.push(item)
+    this.#length++
   }
 
   shift (): T | undefined {
-    if (this.#head === this.#items.length) return undefined
-    const item = this.#items[this.#head]
+    if (this.#length === 0) return undefined
+    const item = this.#first[this.#head]
     // The slot must not keep the item alive.
-    this.#items[this.#head++] = undefined as T
-    if (this.#head === this.#items.length) this.#reset([])
-    else if (this.#head >= COMPACT_FROM && this.#head * 2 >= this.#items.length) this.#reset(this.#items.slice(this.#head))
+    this.#first[this.#head++] = undefined as T
+    this.#length--
+    if (this.#head === this.#first.length) this.#dropFirst()
     return item
   }
 
-  /** Keeps the items that `keep` is true for, in their order. */
+  /** Keeps the items that `keep` is true for, in their order. What is added meanwhile is asked about as well. */
   retain (keep: (item: T) => boolean): void {
-    let kept = this.#head
-    for (let i = this.#head; i < this.#items.length; i++) {
-      const item = this.#items[i]
-      if (keep(item)) this.#items[kept++] = item
+    const kept: T[] = []
+    let later = 0
+    let from = this.#head
+    for (let chunk: T[] | undefined = this.#first; chunk !== undefined; chunk = this.#later?.[later++]) {
+      for (let i = from; i < chunk.length; i++) {
+        const item = chunk[i]
+        if (keep(item)) kept.push(item)
+      }
+      from = 0
     }
-    this.#items.length = kept
+    this.#set(kept)
   }
 
   /** Takes out everything. */
   drain (): T[] {
-    const items = this.#items.slice(this.#head)
-    this.#reset([])
+    const items = this.#first.slice(this.#head).concat(...this.#later ?? [])
+    // Whoever is in the midst of it is at its end.
+    this.#first.length = 0
+    this.#set([])
     return items
   }
 
-  #reset (items: T[]): void {
-    this.#items = items
+  #dropFirst (): void {
+    const next = this.#later?.shift()
+    if (next === undefined) {
+      this.#set([])
+      return
+    }
+    this.#first = next
     this.#head = 0
+  }
+
+  #set (items: T[]): void {
+    this.#first = this.#last = items
+    this.#later = undefined
+    this.#head = 0
+    this.#length = items.length
   }
 }

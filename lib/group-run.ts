@@ -53,9 +53,9 @@ export class GroupRun implements RunOwner, Startable, Linked {
   }
 
   /** Its turn, with a slot for the first of its runs. */
-  start (): void {
+  start (time: number): void {
     this.#fill()
-    this.#lane.start()
+    this.#lane.start(time)
     this.#endIfDone()
   }
 

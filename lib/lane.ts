@@ -32,11 +32,11 @@ export class Lane<T extends Item> implements Startable {
   }
 
   /** Its turn, with a slot: starts the first, and asks for another turn if more wait. */
-  start (): void {
+  start (time: number): void {
     this.#inLine = false
     const item = this.#items.next()
     if (item === undefined) this.#slots.release()
-    else item.start()
+    else item.start(time)
     this.advance()
   }
 

@@ -21,8 +21,14 @@ export class Ledger {
   }
 
   move (from: TaskState, to: TaskState): void {
-    this.#counts[from]--
-    this.#counts[to]++
+    const counts = this.#counts
+    // By name where most runs go through: a key that varies costs a short run a twentieth more (measured on Node 20).
+    if (from === 'queued') counts.queued--
+    else if (from === 'active') counts.active--
+    else counts[from]--
+    if (to === 'active') counts.active++
+    else if (to === 'completed') counts.completed++
+    else counts[to]++
     if (this.#idle.length > 0 && this.unfinished === 0) this.#announceIdle()
   }
 

@@ -140,7 +140,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   }
 
   /** Its turn. The first is for the conditions, and needs no slot; in each further one an entry starts, with a slot. */
-  start (): void {
+  start (time: number): void {
     const first = !this.#decided
     if (first) {
       // A task that a condition adds meanwhile is visited as well, and once.
@@ -155,7 +155,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
     }
     this.#current = this.#entries.next() ?? null
     if (this.#current === null) this.#background.slots.release()
-    else this.#current.start()
+    else this.#current.start(time)
   }
 
   due (run: Run): void {

@@ -196,7 +196,7 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   bind (): void {
     if (this.isOver) return
     // This place may be a task, whose context is not the run's own.
-    this.#scope = callOutside(() => new AsyncResource('BackgroundTask'))
+    this.#scope = callOutside(newScope)
   }
 
   /** Runs something on behalf of the task, in the task's async context. */
@@ -232,7 +232,7 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   }
 
   /** Its turn, with a slot: starts the next attempt. */
-  start (): void {
+  start (time: number): void {
     // It may have been ended while it stood in line.
     if (this.#owner === null || this.#attempt !== null) {
       this.#home.slots.release()
@@ -240,14 +240,15 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     }
     this.#move('active')
     this.#attempts++
-    this.#started ??= now()
+    // In the turn in which it was added, the clock may have gone on since the turn began.
+    this.#started ??= Math.max(time, this.#queued)
     this.#error = undefined
     this.#progress = undefined
     const attempt = this.#attempt = new Attempt(this, this.#owner.log, traceAttempt(this.#home, this))
     const { timeout, retries } = this.#policy!
     // Up to Node 22, `enterWith` changes the scope that it is called in: the next attempt is not to see that.
     const scope = retries === 0 ? this.#scope! : this.within(() => new AsyncResource('BackgroundTask'))
-    const began = now()
+    const began = timeout > 0 ? now() : 0
     scope.runInAsyncScope(Attempt.start, undefined, attempt, this.#fn!, this.#args!)
     // What the function has taken until it returned counts.
     if (timeout > 0 && this.isAt(attempt)) this.#timer = setTimeout(() => this.#timeOut(attempt), Math.max(1, timeout + began - now()))
@@ -370,4 +371,8 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     this.#home.ledger.move(this.#state, state)
     this.#state = state
   }
+}
+
+function newScope (): AsyncResource {
+  return new AsyncResource('BackgroundTask')
 }
