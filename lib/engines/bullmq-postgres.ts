@@ -57,7 +57,10 @@ export function postgresServer ({ pool: given, url, migrate, timeout }: Postgres
         [queue.name, CANCELLED])
       return Number(rows[0]?.count)
     },
-    lastEvent: async () => '$',
+    async lastEvent (queue) {
+      const { rows } = await pool.query<{ last: string }>('SELECT coalesce(max(id), 0) AS last FROM event WHERE queue = $1', [queue.name])
+      return String(rows[0]?.last)
+    },
     release: (backend) => backend.close(true),
     async close () {
       if (given !== undefined) return

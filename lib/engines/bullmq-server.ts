@@ -36,7 +36,7 @@ export interface Server {
   inspect (queue: JobQueue, log: FastifyBaseLogger): Promise<void>
   /** How many of the failed jobs have been cancelled. */
   countCancelled (queue: JobQueue): Promise<number>
-  /** The id of the last event of the queue, or `$` for whatever it will be when that is asked for. */
+  /** The id of the last event of the queue. */
   lastEvent (queue: JobQueue): Promise<string>
   /** Takes the connections of one of BullMQ's objects away, for good. Does not wait for the server. */
   release (backend: BullMQ.IQueueBackend): Promise<void>

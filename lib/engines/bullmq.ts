@@ -154,6 +154,8 @@ class BullmqEngine implements Engine {
     if (this.#isClosed) throw new Error(`bullmq: ${what}: the engine has been closed`)
     return await within(this.#options.timeout, `bullmq: ${what}`, async (isOver) => {
       const queue = await this.#producer.queue()
+      // Whoever watches is told of what is done from here on.
+      await this.#changes.begun
       // What has been refused must not be done when the server is back.
       return isOver() ? undefined as T : await action(queue)
     })

@@ -60,6 +60,16 @@ test('what every engine has to do, with BullMQ on PostgreSQL', async (t) => {
     await t.rejects(openEngine(t, postgres.url.replace('/postgres', '/missing')), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION' })
   })
 
+  await t.test('changes are told from the first on after watch', async (t) => {
+    const { engine } = await openEngine(t, postgres.url, { timeout: 2_000 })
+    await engine.store([aTask()])
+    const task = aTask()
+    const told = new Promise((resolve) => { t.teardown(engine.watch(resolve)) })
+    await engine.store([task])
+
+    t.match(await told, { id: task.id, state: 'queued' })
+  })
+
   await t.test('R5: a task is cancelled by another process, with a pool of its own', async (t) => {
     const pool = new Pool({ connectionString: postgres.url, options: '-c search_path=bullmq' })
     t.teardown(() => pool.end())

@@ -4,6 +4,7 @@ import * as bullmq from 'bullmq'
 import type { Job } from 'bullmq'
 import Fastify from 'fastify'
 import t from 'tap'
+import { Changes } from '../../lib/engines/bullmq-changes'
 import { Consumer } from '../../lib/engines/bullmq-consumer'
 import { cancelJob } from '../../lib/engines/bullmq-control'
 import { Deliveries } from '../../lib/engines/bullmq-deliveries'
@@ -146,4 +147,42 @@ t.test('D7: a loop that has ended by itself is released, and another one is made
 
   t.equal(runners[0].ran, 1)
   t.strictSame(errors, ['trouble'])
+})
+
+function watching (last: () => Promise<string>): { changes: Changes, made: Array<Runner & { from?: string }> } {
+  const made: Array<Runner & { from?: string }> = []
+  class QueueEvents extends Runner {
+    constructor (_name: string, readonly options: { lastEventId: string }) {
+      super()
+      made.push(Object.assign(this, { from: options.lastEventId }))
+    }
+  }
+  const server = { consumer: {}, classes: { QueueEvents }, reach: async () => {}, release: async () => {} }
+  return { made, changes: new Changes(server as unknown as Server, 'queue', last, () => {}) }
+}
+
+t.test('changes: a loop that is made anew goes on behind the last event that was told, and tells none twice', async (t) => {
+  const { changes, made } = watching(async () => '5')
+  const told: unknown[] = []
+  changes.watch(({ id }) => told.push(id))
+  await until(() => made.length === 1)
+  made[0].ready.open()
+  made[0].emit('active', { jobId: 'a' }, '7')
+  made[0].ended.open()
+  await until(() => made.length === 2)
+  await changes.close()
+
+  t.strictSame(made.map(({ from }) => from), ['5', '7'])
+  t.strictSame(told, ['a'])
+})
+
+t.test('changes: where the server was away at watch, it is asked again when it is there, and never read from "now" on', async (t) => {
+  const answers: Array<() => string> = [() => { throw new Error('away') }, () => '9']
+  const { changes, made } = watching(async () => answers.shift()!())
+  changes.watch(() => {})
+  await changes.begun
+  await until(() => made.length === 1)
+  await changes.close()
+
+  t.equal(made[0].from, '9')
 })
