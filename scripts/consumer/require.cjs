@@ -8,7 +8,9 @@ assert.equal(typeof background, 'function')
 assert.equal(background.default, background)
 assert.deepEqual(Object.keys(background.errorCodes), [
   'FST_ERR_BACKGROUND_INVALID_TASK', 'FST_ERR_BACKGROUND_INVALID_OPTION', 'FST_ERR_BACKGROUND_QUEUE_FULL',
-  'FST_ERR_BACKGROUND_CLOSED', 'FST_ERR_BACKGROUND_TASK_TIMEOUT'
+  'FST_ERR_BACKGROUND_CLOSED', 'FST_ERR_BACKGROUND_TASK_TIMEOUT', 'FST_ERR_BACKGROUND_NO_ENGINE',
+  'FST_ERR_BACKGROUND_UNKNOWN_TASK', 'FST_ERR_BACKGROUND_ARGS_NOT_SERIALIZABLE', 'FST_ERR_BACKGROUND_ARGS_TOO_LARGE',
+  'FST_ERR_BACKGROUND_STORE_FAILED', 'FST_ERR_BACKGROUND_TOO_MANY_RESTARTS'
 ])
 for (const name of [
   'BackgroundTask', 'BackgroundTasks', 'defineTask', 'errorCodes', 'fastifyBackground', 'RetryAfterError',
