@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { join } from 'node:path'
 import t from 'tap'
@@ -20,15 +21,17 @@ interface Teardown { teardown: (fn: () => unknown) => void }
 interface Process {
   readonly child: ChildProcess
   readonly lines: string[][]
+  /** Resolves when it is gone and all that it said has been read. */
+  readonly read: Promise<unknown>
 }
 
 function startProcess (t: Teardown, queue: string, url: string, duration: number): Process {
   const child = spawn(process.execPath, [...process.execArgv, join(__dirname, '../helpers/bullmq-process.ts'), queue, url, String(duration)],
     { stdio: ['ignore', 'pipe', 'inherit'] })
   const lines: string[][] = []
-  createInterface({ input: child.stdout }).on('line', (line) => lines.push(line.split(' ')))
+  const reader = createInterface({ input: child.stdout }).on('line', (line) => lines.push(line.split(' ')))
   t.teardown(() => end(child))
-  return { child, lines }
+  return { child, lines, read: once(reader, 'close') }
 }
 
 test('BullMQ, processes that die', async (t) => {
@@ -59,7 +62,10 @@ test('BullMQ, processes that die', async (t) => {
     await until(() => processes.every(({ lines }) => lines.length > 100))
     await end(doomed.child)
     await eventually(() => engine.counts(), ({ completed }) => completed === TASKS)
-    await until(() => processes.slice(1).every(({ lines }) => lines.filter(([what]) => what === 'start').length * 2 === lines.length))
+    await Promise.all(processes.map(async ({ child, read }) => {
+      await end(child)
+      await read
+    }))
     const lines = processes.flatMap(({ lines }) => lines)
     const starts = lines.filter(([what]) => what === 'start')
     const restarts = starts.filter(([, , , restarts]) => restarts !== '0')
