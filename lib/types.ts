@@ -284,18 +284,8 @@ export interface AppBackground extends TaskAdder {
 }
 
 /** What is known of a run at one moment. */
-export interface TaskSnapshot {
-  readonly id: string
-  readonly name: string
-  readonly state: TaskState
-  readonly attempt: number
-  readonly progress: TaskProgress | undefined
-  readonly error: unknown
-  readonly result: unknown
-  readonly queuedAt: number
-  readonly startedAt: number | undefined
-  readonly finishedAt: number | undefined
-}
+export type TaskSnapshot = Pick<TaskRun,
+  'id' | 'name' | 'state' | 'attempt' | 'progress' | 'error' | 'result' | 'queuedAt' | 'startedAt' | 'finishedAt'>
 
 /** What is published on `fastify.background.task.queued` and `fastify.background.task.discarded`. */
 export interface TaskEvent {
