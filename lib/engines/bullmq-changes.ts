@@ -3,9 +3,8 @@ import { isCancelledReason } from './bullmq-failure'
 import { progressOf } from './bullmq-job'
 import type { JobEvents, Server } from './bullmq-server'
 import type { StoredChange, StoredState } from './engine'
-import { ignore, quietly } from './quietly'
-
-type Listener = (change: StoredChange) => void
+import { Listeners } from './listeners'
+import { ignore } from './quietly'
 
 /** The changes of all tasks. There is a connection for them only while somebody listens. */
 export class Changes {
@@ -13,7 +12,7 @@ export class Changes {
   readonly #queueName: string
   readonly #last: () => Promise<string>
   readonly #report: (error: unknown) => void
-  readonly #listeners = new Set<Listener>()
+  readonly #listeners = new Listeners()
   #consumer: Consumer<JobEvents> | undefined
   #begun: Promise<string | undefined> | undefined
 
@@ -31,13 +30,11 @@ export class Changes {
   }
 
   /** @returns what ends it. */
-  watch (listener: Listener): () => void {
-    // A listener may be given twice.
-    const own: Listener = (change) => listener(change)
-    this.#listeners.add(own)
+  watch (listener: (change: StoredChange) => void): () => void {
+    const remove = this.#listeners.add(listener)
     this.#consumer ??= this.#open()
     return () => {
-      this.#listeners.delete(own)
+      remove()
       if (this.#listeners.size === 0) this.close().catch(ignore)
     }
   }
@@ -67,7 +64,7 @@ export class Changes {
   #listen (events: JobEvents, see: (eventId: string) => void): void {
     const tell = (eventId: string, id: string, state: StoredState, progress?: StoredChange['progress']): void => {
       see(eventId)
-      for (const listener of this.#listeners) quietly(() => listener({ id, state, progress }))
+      this.#listeners.tell({ id, state, progress })
     }
     events.on('waiting', ({ jobId, prev }, eventId) => {
       // One that was delayed has not come further: it goes on waiting.

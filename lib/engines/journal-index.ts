@@ -1,6 +1,6 @@
 import type { StoredChange, StoredQuery, StoredState } from './engine'
 import type { Entry } from './journal-entry'
-import { quietly } from './quietly'
+import { Listeners } from './listeners'
 
 /** What tasks there are: the unfinished ones, and as many of the failed and cancelled as are kept. */
 export class JournalIndex {
@@ -9,7 +9,7 @@ export class JournalIndex {
   // Failed or cancelled, in the order of that.
   readonly #kept = new Set<Entry>()
   readonly #counts: Record<StoredState, number> = { queued: 0, active: 0, retrying: 0, completed: 0, failed: 0, cancelled: 0 }
-  readonly #listeners = new Set<(change: StoredChange) => void>()
+  readonly #listeners = new Listeners()
   readonly #keepFailed: number
   #lastSeq = 0
 
@@ -99,13 +99,10 @@ export class JournalIndex {
   }
 
   watch (listener: (change: StoredChange) => void): () => void {
-    // The same function may watch twice.
-    const own = (change: StoredChange): void => listener(change)
-    this.#listeners.add(own)
-    return () => { this.#listeners.delete(own) }
+    return this.#listeners.add(listener)
   }
 
   changed ({ id, state, progress }: Entry): void {
-    for (const listener of this.#listeners) quietly(() => listener({ id, state, progress }))
+    this.#listeners.tell({ id, state, progress })
   }
 }
