@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import background from '../lib/index'
 import { counts } from './helpers/counts'
 import { createDurableApp, durable, recorder } from './helpers/durable'
@@ -170,7 +170,8 @@ t.test('R3: retries are those that a task was stored with, whatever this process
   t.match(engine.outcomes.map((outcome) => 'retryIn' in outcome), [true, false])
 })
 
-t.test('D2: a task that is delivered before the engine says that it is stored runs once, as its run', async (t) => {
+/** A task that is delivered before the engine says that it is stored, which it does when `go` is opened. */
+async function deliveredEarly (t: Test) {
   const task = recorder('task')
   const { app, engine } = await createDurableApp(t, { tasks: [task] })
   const go = latch()
@@ -178,6 +179,11 @@ t.test('D2: a task that is delivered before the engine says that it is stored ru
   await app.ready()
   const run = app.background.addTask(task)
   await until(() => engine.memory.entries.get(run.id)?.state === 'active')
+  return { task, app, engine, go, run }
+}
+
+t.test('D2: a task that is delivered before the engine says that it is stored runs once, as its run', async (t) => {
+  const { task, app, go, run } = await deliveredEarly(t)
   await manyTurns()
   t.equal(run.state, 'queued')
   go.open()
@@ -189,13 +195,7 @@ t.test('D2: a task that is delivered before the engine says that it is stored ru
 })
 
 t.test('R5: a task that is delivered before it is stored and cancelled meanwhile does not run', async (t) => {
-  const task = recorder('task')
-  const { app, engine } = await createDurableApp(t, { tasks: [task] })
-  const go = latch()
-  engine.gates.stored = () => go
-  await app.ready()
-  const run = app.background.addTask(task)
-  await until(() => engine.memory.entries.get(run.id)?.state === 'active')
+  const { task, engine, go, run } = await deliveredEarly(t)
   run.cancel('no longer wanted')
   go.open()
   await until(() => engine.outcomes.length === 1)

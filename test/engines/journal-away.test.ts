@@ -100,10 +100,7 @@ t.test('D7: a journal that closes meanwhile tries once more', async (t) => {
   const level = watchLevel(t)
   const { log, lines } = engineLog()
   const bench = new Bench(t, journalStore(t))
-  const { engine, hand } = await bench.start({}, log)
-  const task = aTask()
-  await put(engine, task)
-  const job = await hand.job(0)
+  const { engine, task, job } = await bench.startWithJob(log)
   // Both tries.
   level.before.batch = () => {
     level.before.batch = failingOnce(level.before, 'batch', 'no room')
@@ -121,10 +118,7 @@ t.test('D7: a journal that closes without what became of its tasks names them, a
   const level = watchLevel(t)
   const { log, lines } = engineLog()
   const bench = new Bench(t, journalStore(t))
-  const { engine, hand } = await bench.start({}, log)
-  const task = aTask()
-  await put(engine, task)
-  const job = await hand.job(0)
+  const { engine, task, job } = await bench.startWithJob(log)
   const before = timers()
   level.before.batch = failing('no room')
   const closing = bench.shutDown(engine)

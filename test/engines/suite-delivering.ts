@@ -145,10 +145,7 @@ export const delivering: Rule[] = [
   {
     says: 'progress harms nothing, neither in its time nor later',
     async holds (t, bench) {
-      const { engine, hand } = await bench.start()
-      const task = aTask()
-      await put(engine, task)
-      const job = await hand.job(0)
+      const { engine, task, job } = await bench.startWithJob()
       job.progress({ value: 0.5, message: 'half' })
       job.progress({ value: 1 })
       job.end(COMPLETED)
@@ -160,10 +157,7 @@ export const delivering: Rule[] = [
   {
     says: 'L1: after stop, a task that was at work goes on to its end',
     async holds (t, bench) {
-      const { engine, hand } = await bench.start()
-      const task = aTask()
-      await put(engine, task)
-      const job = await hand.job(0)
+      const { engine, task, job } = await bench.startWithJob()
       await engine.stop()
       job.end({ state: 'failed', error: new Error('broken') })
 
@@ -173,10 +167,7 @@ export const delivering: Rule[] = [
   {
     says: 'L1: close waits for the outcome of what is at work',
     async holds (t, bench) {
-      const { engine, hand } = await bench.start()
-      const task = aTask()
-      await put(engine, task)
-      const job = await hand.job(0)
+      const { engine, task, job } = await bench.startWithJob()
       await engine.stop()
       let closed = false
       const closing = engine.close().then(() => { closed = true })

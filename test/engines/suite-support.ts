@@ -106,6 +106,14 @@ export class Bench {
     return { engine, hand: await this.work(engine) }
   }
 
+  /** The same, with a task that it is at. */
+  async startWithJob (log?: FastifyBaseLogger): Promise<{ engine: Engine, hand: Hand, task: StoredTask, job: Job }> {
+    const { engine, hand } = await this.start({}, log)
+    const task = aTask()
+    await put(engine, task)
+    return { engine, hand, task, job: await hand.job(0) }
+  }
+
   async crash (engine: Engine): Promise<void> {
     await this.store.crash(engine)
     this.#live.delete(engine)
