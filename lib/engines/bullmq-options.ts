@@ -15,7 +15,7 @@ const MIN_LOCK_DURATION = 100
 export interface Keep {
   /** An integer of at least 0, or `Infinity`. @default 1_000 */
   count?: number
-  /** In milliseconds: an integer of at least 0, or `Infinity`. */
+  /** In milliseconds, to the next second: an integer of at least 0, or `Infinity`. */
   age?: number
 }
 
@@ -29,7 +29,8 @@ export interface BullmqOptions {
    * Where the server is. A `redis://` or `rediss://` URL, or options of ioredis: Redis. A `postgres://` or
    * `postgresql://` URL, or a `pg.Pool`: PostgreSQL, in the schema `bullmq`. A pool is not closed with the engine, must
    * have that schema as its `search_path` (`new Pool({ options: '-c search_path=bullmq' })`), and three connections
-   * more than queries are to run at once.
+   * more than queries are to run at once. It should have `keepAlive`, `keepAliveInitialDelayMillis` and `query_timeout`,
+   * or connections that are lost without a word are waited for.
    */
   connection: string | RedisOptions | PgPool
   /** Redis: what all keys start with, a string that is not empty. @default 'bull' */
@@ -49,7 +50,7 @@ export interface BullmqOptions {
   keepFailed?: Keep
   /**
    * How long the server may take to answer a call, in milliseconds: an integer from 1 to 2 147 483 647. What was asked
-   * for may still happen later.
+   * for may still happen later. After ten times that without a word, a connection is given up.
    * @default 1_000
    */
   timeout?: number

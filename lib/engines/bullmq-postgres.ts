@@ -3,11 +3,18 @@ import type { BackendFactory, IQueueBackend, PgPool } from 'bullmq'
 import type * as Pg from 'pg'
 import { within } from './deadline'
 import { CANCELLED } from './bullmq-failure'
-import { peer, type Bullmq, type Classes, type JobQueue, type Server } from './bullmq-server'
+import { lostAfter, peer, type Bullmq, type Classes, type JobQueue, type Server } from './bullmq-server'
 import { ignore } from './quietly'
 
 // Password, role, database, privilege: https://www.postgresql.org/docs/current/errcodes-appendix.html
 const REFUSALS = ['28P01', '28000', '3D000', '42501']
+// Data that it cannot keep, and what is beyond its limits.
+const REFUSED_DATA = /^(22|54)/
+// JSON that jsonb does not take: U+0000, and half of a surrogate pair
+// (https://www.postgresql.org/docs/current/datatype-json.html).
+const UNKEPT = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/
+// When a silent connection is asked whether it still is one. 2 h by default.
+const KEEP_ALIVE_DELAY = 10_000
 const UNFIT = ['SchemaMigrationRequiredError', 'SchemaVersionMismatchError', 'UnsupportedPostgresVersionError']
 
 export interface PostgresOptions {
@@ -35,8 +42,8 @@ export function postgresServer ({ pool: given, url, migrate, timeout }: Postgres
     async add (queue, jobs) {
       await queue.addBulk([...jobs])
     },
-    // No U+0000: https://www.postgresql.org/docs/current/datatype-json.html
-    keeps: (json) => !json.includes('\\u0000'),
+    keeps: (json) => !UNKEPT.test(json),
+    refuses: (error) => REFUSED_DATA.test(String((error as { code?: unknown }).code)),
     // BullMQ asks once, and if that fails, its object is of no use for ever.
     async reach () {
       if (isReady) return
@@ -79,6 +86,8 @@ function ownPool (url: string, schema: string, timeout: number): PgPool {
     connectionString: url,
     options: `-c search_path=${schema}`,
     connectionTimeoutMillis: timeout,
-    keepAlive: true
+    query_timeout: lostAfter(timeout),
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY
   }) as unknown as PgPool
 }

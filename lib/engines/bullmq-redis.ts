@@ -3,10 +3,12 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Redis } from 'ioredis'
 import { isCancelledReason } from './bullmq-failure'
 import type { NewJob } from './bullmq-job'
-import { peer, type Bullmq, type Classes, type JobQueue, type Server } from './bullmq-server'
+import { lostAfter, peer, type Bullmq, type Classes, type JobQueue, type Server } from './bullmq-server'
 import { ignore } from './quietly'
 
 const MAX_RECONNECT_DELAY = 1_000
+// BullMQ waits for a job up to 10 s in one command.
+const LONGEST_WAIT = 12_000
 // More are not looked at: every look at the counts would pay for them.
 const MAX_INSPECTED = 1_000
 // What Redis says to those it does not let in, and BullMQ to a Redis that is too old.
@@ -32,17 +34,27 @@ export function redisServer (options: RedisOptions, prefix: string | undefined, 
     bullmq,
     classes: bullmq.withBackend(bullmq.createRedisBackend as BackendFactory<IQueueBackend, unknown>) as Classes,
     // Without an offline queue, since what is in it runs later, when nobody waits for it any more; and with a time-out
-    // for commands, since a frozen server takes them and does not answer.
+    // for commands, since a frozen server takes them and does not answer. A connection
+    // that is silent for long is given up: nobody may be at its other end any more, and no word of that has come.
     producer: {
-      ...keys, connection: { ...common, enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: timeout }
+      ...keys,
+      connection: { ...common, enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: timeout, socketTimeout: lostAfter(timeout) }
     },
     consumer: {
-      ...keys, connection: { ...common, enableOfflineQueue: true, maxRetriesPerRequest: null, commandTimeout: undefined }
+      ...keys,
+      connection: {
+        ...common,
+        enableOfflineQueue: true,
+        maxRetriesPerRequest: null,
+        commandTimeout: undefined,
+        socketTimeout: Math.max(LONGEST_WAIT, lostAfter(timeout))
+      }
     },
     add: (queue, jobs) => add(bullmq, queue, jobs),
     keeps: () => true,
     // ioredis goes on trying, as long as it takes.
     reach: async () => {},
+    refuses: () => false,
     isSetUpWrongly: (error) => REFUSAL.test((error as Error).message),
     inspect,
     countCancelled,

@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type * as BullMQ from 'bullmq'
+import { MAX_TIMER_DELAY } from '../checks'
 import { FST_ERR_BACKGROUND_INVALID_OPTION } from '../errors'
 import type { NewJob } from './bullmq-job'
 
@@ -28,6 +29,8 @@ export interface Server {
   add (queue: JobQueue, jobs: readonly NewJob[]): Promise<void>
   /** Whether it can keep such a JSON text as JSON. */
   keeps (json: string): boolean
+  /** Whether an error says that it will never take what it was given. */
+  refuses (error: unknown): boolean
   /** Asked before one of BullMQ's classes is made. Rejects if such a one would be of no use. */
   reach (): Promise<void>
   /** Whether an error says that the server is there, but will not do. */
@@ -42,6 +45,14 @@ export interface Server {
   release (backend: BullMQ.IQueueBackend): Promise<void>
   /** Never rejects, and waits for the server no longer than for any other call. */
   close (): Promise<void>
+}
+
+// In time-outs.
+const LOST = 10
+
+/** How long a server may be silent, in milliseconds, before its connection is given up. */
+export function lostAfter (timeout: number): number {
+  return Math.min(LOST * timeout, MAX_TIMER_DELAY)
 }
 
 /**

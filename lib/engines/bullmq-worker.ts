@@ -1,6 +1,7 @@
 import type { KeepJobs } from 'bullmq'
 import { BLOCKING_TIMEOUT, Consumer } from './bullmq-consumer'
 import type { Deliveries } from './bullmq-deliveries'
+import { insist } from './bullmq-insist'
 import { readJob } from './bullmq-job'
 import type { Keep, ResolvedOptions } from './bullmq-options'
 import type { JobWorker, Server } from './bullmq-server'
@@ -33,13 +34,15 @@ export function startWorker (
     worker.on('completed', (job) => deliveries.written(job.id as string))
     worker.on('failed', (job) => deliveries.written(job?.id as string))
     // One that BullMQ cannot read would never be handed to us, and come back for ever.
-    Object.assign(worker, { createJob: (json: Parameters<typeof readJob>[2], id: string) => readJob(bullmq, worker, json, id) })
+    Object.assign(worker, {
+      createJob: (json: Parameters<typeof readJob>[2], id: string) => insist(readJob(bullmq, worker, json, id), server, report)
+    })
     return worker
   }, report)
 }
 
-/** BullMQ takes the age in seconds. */
+/** BullMQ takes the age in seconds, and on PostgreSQL no parts of one. */
 function toKeepJobs ({ count, age }: Required<Keep>): KeepJobs | undefined {
   if (age === Infinity) return count === Infinity ? undefined : { count }
-  return { age: age / 1_000, ...(count !== Infinity && { count }) }
+  return { age: Math.ceil(age / 1_000), ...(count !== Infinity && { count }) }
 }

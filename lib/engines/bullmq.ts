@@ -6,7 +6,7 @@ import type { Consumer } from './bullmq-consumer'
 import { cancelJob, findJob, retryJob } from './bullmq-control'
 import { within } from './deadline'
 import { Deliveries } from './bullmq-deliveries'
-import { isAboutJob } from './bullmq-failure'
+import { isAboutJob, toCancelError } from './bullmq-failure'
 import { toJob, toSnapshot } from './bullmq-job'
 import { listJobs } from './bullmq-list'
 import { resolveOptions, type BullmqOptions, type ResolvedOptions } from './bullmq-options'
@@ -133,7 +133,7 @@ class BullmqEngine implements Engine {
   async cancel (id: string, reason: string): Promise<boolean> {
     return await this.#ask('cancel', async (queue) => {
       const found = await findJob(this.#server.bullmq, queue, id)
-      return found !== undefined && await cancelJob(this.#server, queue, found, reason)
+      return found !== undefined && await cancelJob(this.#server, queue, found, toCancelError(reason).message)
     })
   }
 

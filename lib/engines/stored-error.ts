@@ -20,7 +20,10 @@ function text (value: unknown): string | undefined {
   return typeof value === 'string' ? clean(value) : undefined
 }
 
-/** PostgreSQL has no U+0000 in texts; an error that cannot be written would keep the task from ever ending. */
+/**
+ * PostgreSQL has neither U+0000 nor half a surrogate pair in texts; an error that cannot be written would keep the task
+ * from ever ending.
+ */
 function clean (value: unknown): string {
-  return String(value).replaceAll('\0', '\uFFFD')
+  return String(value).replaceAll(/\0|\p{Surrogate}/gu, '\uFFFD')
 }

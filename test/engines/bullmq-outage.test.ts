@@ -2,6 +2,7 @@ import type { Outcome } from '../../lib/engines/engine'
 import t from 'tap'
 import { aTask, COMPLETED, inState, openEngine, TestWorker, type TestEngine } from '../helpers/bullmq'
 import { latch, until } from '../helpers/latch'
+import { startProxy } from '../helpers/proxy'
 import { needsRedis, startRedis } from '../helpers/redis'
 import { unhandledRejections } from '../helpers/unhandled'
 
@@ -113,6 +114,25 @@ test('BullMQ while Redis is away', async (t) => {
       })
     }
   }
+
+  await t.test('D7: connections that are lost without a word are given up, those that wait for tasks too', async (t) => {
+    const redis = await startRedis(t)
+    const proxy = await startProxy(t, redis.port)
+    const own = await openEngine(t, `redis://127.0.0.1:${proxy.port}`, options)
+    const { engine } = own
+    const [first, last] = [aTask(), aTask()]
+    const told = latch()
+    engine.watch(({ id, state }) => { if (id === last.id && state === 'completed') told.open() })
+    await engine.work(new TestWorker())
+    await engine.store([first])
+    await inState(engine, first.id, 'completed')
+    proxy.swallow()
+    await t.rejects(engine.store([aTask()]), { code: 'ETIMEDOUT' })
+    await until(() => said(own, BACK) === 1)
+    await engine.store([last])
+    await inState(engine, last.id, 'completed')
+    await told
+  })
 
   await t.test('wrong credentials fail at open', async (t) => {
     const redis = await startRedis(t, ['--requirepass', 'secret', '--appendonly', 'yes'])

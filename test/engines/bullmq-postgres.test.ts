@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { Pool } from 'pg'
+import { Client, Pool } from 'pg'
 import t from 'tap'
 import { bullmq } from '../../lib/engines/bullmq'
 import type { Engine } from '../../lib/engines/engine'
@@ -44,14 +44,70 @@ test('what every engine has to do, with BullMQ on PostgreSQL', async (t) => {
 
   await t.test('what its JSON cannot hold is kept in arguments, and neither a result nor an error with it does harm', async (t) => {
     const { engine } = await openEngine(t, postgres.url, { migrate: true, timeout: 2_000 })
-    const outcomes: Outcome[] = [{ state: 'failed', error: new Error('a\0b') }, { state: 'completed', result: 'a\0b' }]
+    const outcomes: Outcome[] = [{ state: 'failed', error: new Error('a\0b\ud800') }, { state: 'completed', result: 'a\ud800' }]
     const worker = new TestWorker(() => outcomes.shift() as Outcome)
-    const task = aTask({ args: ['a\0b'] })
+    const task = aTask({ args: ['a\0b', '\ud800', '\ud83d\ude00', '\\u0000'] })
     await engine.store([task])
     await engine.work(worker)
-    t.match(await inState(engine, task.id, 'failed'), { task, error: { message: 'a\uFFFDb' } })
+    t.match(await inState(engine, task.id, 'failed'), { task, error: { message: 'a\uFFFDb\uFFFD' } })
     t.equal(await engine.retry(task.id), true)
     t.match(await inState(engine, task.id, 'completed'), { task, result: null })
+  })
+
+  await t.test('a result with a backslash is kept, and the age of finished tasks need not be whole seconds', async (t) => {
+    const { engine } = await openEngine(t, postgres.url, { migrate: true, timeout: 2_000, keepCompleted: { age: 1_500 } })
+    const task = aTask()
+    await engine.store([task])
+    await engine.work(new TestWorker(() => ({ state: 'completed', result: '\\u0000' })))
+    t.match(await inState(engine, task.id, 'completed'), { result: '\\u0000' })
+  })
+
+  await t.test('R5: a reason that its JSON cannot hold harms nothing', async (t) => {
+    const { engine } = await openEngine(t, postgres.url, { migrate: true, timeout: 2_000 })
+    const task = aTask()
+    await engine.store([task])
+    t.equal(await engine.cancel(task.id, 'a\0b'), true)
+    t.match(await engine.find(task.id), { state: 'cancelled', error: { message: 'a\uFFFDb' } })
+  })
+
+  await t.test('R2: a connection that ends while an outcome is written does not make a completed task a failed one', async (t) => {
+    const { engine } = await openEngine(t, postgres.url, { migrate: true, timeout: 500, lockDuration: 60_000 })
+    const admin = new Client({ connectionString: postgres.url, options: '-c search_path=bullmq' })
+    await admin.connect()
+    t.teardown(() => admin.end())
+    const [started, end] = [latch(), latch<Outcome>()]
+    const worker = new TestWorker(() => {
+      started.open()
+      return end
+    })
+    const task = aTask({ retries: 3 })
+    await engine.work(worker)
+    await engine.store([task])
+    await started
+    // Whoever writes to the job waits from here on.
+    await admin.query('BEGIN')
+    await admin.query('SELECT id FROM job WHERE id = $1 FOR UPDATE', [task.id])
+    end.open(COMPLETED)
+    const cut = async (): Promise<number> => (await admin.query(
+      'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = \'Lock\' AND query LIKE \'%move_to_completed%\'')).rowCount ?? 0
+    await eventually(cut, (count) => count > 0)
+    await admin.query('ROLLBACK')
+    t.match(await inState(engine, task.id, 'completed'), { attempt: 1 })
+    t.equal(worker.deliveries.length, 1)
+  })
+
+  await t.test('D7: connections that are lost without a word are given up, those that wait for tasks too', async (t) => {
+    const proxy = await startProxy(t, Number(port))
+    const { engine } = await openEngine(t, postgres.url.replace(port, String(proxy.port)), { migrate: true, timeout: 1_000 })
+    const last = aTask()
+    await engine.work(new TestWorker())
+    // As many as the pool takes connections.
+    await Promise.all(Array.from({ length: 10 }, () => engine.store([aTask()])))
+    await eventually(() => engine.counts(), ({ completed }) => completed === 10)
+    proxy.swallow()
+    await t.rejects(engine.store([aTask()]), { code: 'ETIMEDOUT' })
+    await eventually(() => engine.store([last]).then(() => true, () => false), (stored) => stored)
+    await eventually(() => engine.find(last.id).catch(() => undefined), (found) => found?.state === 'completed')
   })
 
   await t.test('a database without BullMQ\'s tables, or another password or name, fails at open', async (t) => {

@@ -7,6 +7,7 @@ import t from 'tap'
 import { Changes } from '../../lib/engines/bullmq-changes'
 import { Consumer } from '../../lib/engines/bullmq-consumer'
 import { cancelJob } from '../../lib/engines/bullmq-control'
+import { insist } from '../../lib/engines/bullmq-insist'
 import { Deliveries } from '../../lib/engines/bullmq-deliveries'
 import { postgresServer } from '../../lib/engines/bullmq-postgres'
 import { redisServer } from '../../lib/engines/bullmq-redis'
@@ -69,6 +70,24 @@ t.test('D7: connections to PostgreSQL that do not end in time are cut', async (t
 
   t.equal(cut, 1)
 })
+
+for (const [what, error, isTriedAgain] of [
+  ['about the job', Object.assign(new Error('Missing lock'), { code: -2 }), false],
+  ['that it does not take it', Object.assign(new Error('too long'), { code: '54000' }), false],
+  ['anything else', Object.assign(new Error('terminated'), { code: '57P01' }), true]
+] as const) {
+  for (const write of ['moveToCompleted', 'moveToFailed'] as const) {
+    t.test(`R2: ${write}: where the server says ${what}, BullMQ ${isTriedAgain ? 'tries again' : 'lets go'}`, async (t) => {
+      const reported: unknown[] = []
+      const refuse = async (): Promise<never> => { throw error }
+      const job = insist({ moveToCompleted: refuse, moveToFailed: refuse } as unknown as Job,
+        postgresServer({ pool: undefined, url: 'postgres://127.0.0.1:1/none', migrate: false, timeout: 5 }), (error) => { reported.push(error) })
+
+      await t.rejects(job[write](error, 'token'), isTriedAgain ? { message: 'Connection is closed.', cause: error } : error)
+      t.strictSame(reported, isTriedAgain ? [error] : [])
+    })
+  }
+}
 
 /** One of BullMQ's loops, whose steps wait for the test. */
 class Runner extends EventEmitter {

@@ -19,3 +19,7 @@ t.test('what cannot be read is stored as an error', async (t) => {
     t.strictSame(toStoredError(value), { name: 'Error', message: 'an error that cannot be read' })
   }
 })
+
+t.test('what PostgreSQL has not in texts is replaced', async (t) => {
+  t.match(toStoredError(new Error('\0 \ud800 \udc00 \ud83d\ude00')), { message: '\uFFFD \uFFFD \uFFFD \ud83d\ude00' })
+})

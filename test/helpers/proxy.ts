@@ -6,14 +6,16 @@ export interface Proxy {
   readonly port: number
   /** Nothing gets through any more, in either direction. */
   cut (): void
+  /** Nothing gets through the connections that there are, and neither side is told. New ones are not concerned. */
+  swallow (): void
 }
 
 export async function startProxy (t: { teardown: (fn: () => unknown) => void }, port: number): Promise<Proxy> {
-  const sockets = new Set<Socket>()
+  const sockets = new Map<Socket, Socket>()
   const server = createServer((near) => {
     const far = connect(port, '127.0.0.1')
     for (const [socket, other] of [[near, far], [far, near]] as const) {
-      sockets.add(socket)
+      sockets.set(socket, other)
       socket.pipe(other)
       socket.on('error', () => other.destroy())
       socket.on('close', () => {
@@ -24,10 +26,13 @@ export async function startProxy (t: { teardown: (fn: () => unknown) => void }, 
   })
   const cut = (): void => {
     server.close()
-    for (const socket of sockets) socket.destroy()
+    for (const socket of sockets.keys()) socket.destroy()
+  }
+  const swallow = (): void => {
+    for (const [socket, other] of sockets) socket.unpipe(other).resume()
   }
   t.teardown(cut)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  return { port: (server.address() as AddressInfo).port, cut }
+  return { port: (server.address() as AddressInfo).port, cut, swallow }
 }

@@ -1,0 +1,29 @@
+import type { Job } from 'bullmq'
+import { isAboutJob } from './bullmq-failure'
+import type { Server } from './bullmq-server'
+
+// BullMQ goes by this message.
+const CONNECTION_CLOSED = 'Connection is closed.'
+
+/**
+ * Makes BullMQ write the outcome of a job for as long as it takes. By itself it tries again only after some errors of a
+ * connection; after any other it would take a completed task for a failed one, and have it run again.
+ *
+ * @returns the job.
+ */
+export function insist (job: Job, { refuses }: Server, report: (error: unknown) => void): Job {
+  const complete = job.moveToCompleted.bind(job)
+  const fail = job.moveToFailed.bind(job)
+  const insistent = async <T>(write: () => Promise<T>): Promise<T> => {
+    try {
+      return await write()
+    } catch (error) {
+      if (isAboutJob(error) || refuses(error)) throw error
+      report(error)
+      throw new Error(CONNECTION_CLOSED, { cause: error })
+    }
+  }
+  job.moveToCompleted = (...args) => insistent(() => complete(...args))
+  job.moveToFailed = (...args) => insistent(() => fail(...args))
+  return job
+}
