@@ -11,16 +11,19 @@ const CONNECTION_CLOSED = 'Connection is closed.'
  *
  * @returns the job.
  */
-export function insist (job: Job, { refuses }: Server, report: (error: unknown) => void): Job {
+export function insist (job: Job, { refuses, isConflict }: Server, report: (error: unknown) => void): Job {
   const complete = job.moveToCompleted.bind(job)
   const fail = job.moveToFailed.bind(job)
   const insistent = async <T>(write: () => Promise<T>): Promise<T> => {
-    try {
-      return await write()
-    } catch (error) {
-      if (isAboutJob(error) || refuses(error)) throw error
-      report(error)
-      throw new Error(CONNECTION_CLOSED, { cause: error })
+    for (;;) {
+      try {
+        return await write()
+      } catch (error) {
+        if (isAboutJob(error) || refuses(error)) throw error
+        if (isConflict(error)) continue
+        report(error)
+        throw new Error(CONNECTION_CLOSED, { cause: error })
+      }
     }
   }
   job.moveToCompleted = (...args) => insistent(() => complete(...args))

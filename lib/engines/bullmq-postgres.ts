@@ -4,10 +4,13 @@ import type * as Pg from 'pg'
 import { within } from './deadline'
 import { CANCELLED } from './bullmq-failure'
 import { lostAfter, peer, type Bullmq, type Classes, type JobQueue, type Server } from './bullmq-server'
+import { readLateEvents } from './bullmq-late-events'
 import { ignore } from './quietly'
 
 // Password, role, database, privilege: https://www.postgresql.org/docs/current/errcodes-appendix.html
 const REFUSALS = ['28P01', '28000', '3D000', '42501']
+// Another transaction was in the way: to be tried again at once.
+const CONFLICTS = ['40001', '40P01']
 // Data that it cannot keep, and what is beyond its limits.
 const REFUSED_DATA = /^(22|54)/
 // JSON that jsonb does not take: U+0000, and half of a surrogate pair
@@ -34,9 +37,11 @@ export function postgresServer ({ pool: given, url, migrate, timeout }: Postgres
   // A pool without a listener takes the process down when the server closes an idle connection.
   pool.on('error', ignore)
   let isReady = false
+  const createBackend: BackendFactory<IQueueBackend, unknown> = (name, options, kind) =>
+    readLateEvents(bullmq.createPostgresBackend(name, options as never, kind), pool, name)
   return {
     bullmq,
-    classes: bullmq.withBackend(bullmq.createPostgresBackend as unknown as BackendFactory<IQueueBackend, unknown>) as Classes,
+    classes: bullmq.withBackend(createBackend) as Classes,
     producer: { connection: pool },
     consumer: { connection: pool },
     async add (queue, jobs) {
@@ -56,6 +61,7 @@ export function postgresServer ({ pool: given, url, migrate, timeout }: Postgres
         client.release()
       }
     },
+    isConflict: (error) => CONFLICTS.includes((error as { code: string }).code),
     isSetUpWrongly: (error) => REFUSALS.includes((error as { code: string }).code) || UNFIT.includes((error as Error).name),
     async inspect () {},
     async countCancelled (queue: JobQueue) {

@@ -55,6 +55,7 @@ export function redisServer (options: RedisOptions, prefix: string | undefined, 
     // ioredis goes on trying, as long as it takes.
     reach: async () => {},
     refuses: () => false,
+    isConflict: () => false,
     isSetUpWrongly: (error) => REFUSAL.test((error as Error).message),
     inspect,
     countCancelled,

@@ -31,6 +31,8 @@ export interface Server {
   keeps (json: string): boolean
   /** Whether an error says that it will never take what it was given. */
   refuses (error: unknown): boolean
+  /** Whether an error says that another call was in the way: this one has done nothing, and may be made again at once. */
+  isConflict (error: unknown): boolean
   /** Asked before one of BullMQ's classes is made. Rejects if such a one would be of no use. */
   reach (): Promise<void>
   /** Whether an error says that the server is there, but will not do. */

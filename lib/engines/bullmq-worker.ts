@@ -27,8 +27,8 @@ export function startWorker (
       removeOnComplete: toKeepJobs(keepCompleted),
       removeOnFail: toKeepJobs(keepFailed),
       drainDelay: BLOCKING_TIMEOUT / 1_000,
-      // After an error of the connection; 15 s by default.
-      runRetryDelay: timeout,
+      // After an error of the connection; 15 s by default. The hold on a task is not renewed meanwhile.
+      runRetryDelay: Math.min(timeout, lockDuration / CHECKS),
       settings: { backoffStrategy: deliveries.backoff }
     })
     worker.on('completed', (job) => deliveries.written(job.id as string))

@@ -163,7 +163,7 @@ class BullmqEngine implements Engine {
 
   readonly #report = (err: unknown): void => {
     if (isAboutJob(err)) this.#log.warn({ err }, 'bullmq: the hold on a task was lost, it may run twice')
-    else this.#trouble.report(err)
+    else if (!this.#server.isConflict(err)) this.#trouble.report(err)
   }
 
   async #close (): Promise<void> {

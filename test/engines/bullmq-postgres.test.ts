@@ -62,6 +62,45 @@ test('what every engine has to do, with BullMQ on PostgreSQL', async (t) => {
     t.match(await inState(engine, task.id, 'completed'), { result: '\\u0000' })
   })
 
+  await t.test('changes that are committed behind later ones are told', async (t) => {
+    const { engine, queue } = await openEngine(t, postgres.url, { migrate: true, timeout: 2_000 })
+    const slow = new Client({ connectionString: postgres.url, options: '-c search_path=bullmq' })
+    await slow.connect()
+    t.teardown(() => slow.end())
+    const told: string[] = []
+    t.teardown(engine.watch(({ id }) => told.push(id)))
+    await engine.counts()
+    await slow.query('BEGIN')
+    await slow.query('SELECT publish_event($1, \'active\', \'{"jobId":"slow"}\')', [queue])
+    const task = aTask()
+    await engine.store([task])
+    await until(() => told.includes(task.id))
+    await slow.query('COMMIT')
+    await until(() => told.includes('slow'))
+    t.strictSame(told, [task.id, 'slow'])
+  })
+
+  await t.test('D2: many tasks, three workers, few that are kept: each runs once, and its end is told', async (t) => {
+    const queue = `queue-${randomUUID()}`
+    const options = { queue, migrate: true, timeout: 10_000, lockDuration: 10_000, keepCompleted: { count: 5 }, keepFailed: { count: 5 } }
+    const engines: Engine[] = []
+    for (let i = 0; i < 3; i++) engines.push((await openEngine(t, postgres.url, options)).engine)
+    const tasks = Array.from({ length: 600 }, (_, i) => aTask({ args: [i] }))
+    const runs: string[] = []
+    const over = new Set<string>()
+    engines[0].watch(({ id, state }) => { if (state === 'completed' || state === 'failed') over.add(id) })
+    for (const engine of engines) {
+      await engine.work(new TestWorker(({ task }) => {
+        runs.push(task.id)
+        return task.args[0] as number % 3 === 0 ? { state: 'failed', error: new Error('x') } : COMPLETED
+      }))
+    }
+    for (let i = 0; i < tasks.length; i += 50) await engines[i % 3].store(tasks.slice(i, i + 50))
+    await until(() => over.size === tasks.length)
+    t.equal(runs.length, tasks.length)
+    t.equal(new Set(runs).size, tasks.length)
+  })
+
   await t.test('R5: a reason that its JSON cannot hold harms nothing', async (t) => {
     const { engine } = await openEngine(t, postgres.url, { migrate: true, timeout: 2_000 })
     const task = aTask()

@@ -89,6 +89,19 @@ for (const [what, error, isTriedAgain] of [
   }
 }
 
+t.test('R2: an outcome that another transaction was in the way of is written again at once', async (t) => {
+  const conflict = Object.assign(new Error('deadlock detected'), { code: '40P01' })
+  let tries = 0
+  const write = async (): Promise<string> => {
+    if (++tries < 3) throw conflict
+    return 'written'
+  }
+  const job = insist({ moveToCompleted: write, moveToFailed: write } as unknown as Job,
+    postgresServer({ pool: undefined, url: 'postgres://127.0.0.1:1/none', migrate: false, timeout: 5 }), () => { t.fail('it is no trouble') })
+
+  t.equal(await job.moveToCompleted('result', 'token') as unknown, 'written')
+})
+
 /** One of BullMQ's loops, whose steps wait for the test. */
 class Runner extends EventEmitter {
   readonly ready = latch()
