@@ -33,6 +33,7 @@ export class Deliveries {
   // Cancels that came before their task. Most are of tasks that are at work elsewhere.
   readonly #early = new Recent<string>(MAX_REMEMBERED)
   readonly #unwritten = new Recent<Unwritten>(MAX_REMEMBERED)
+  readonly #writing = new Set<string>()
   #isStopped = false
 
   constructor (server: Server, worker: EngineWorker, log: FastifyBaseLogger) {
@@ -68,11 +69,17 @@ export class Deliveries {
   /** BullMQ has written the outcome of a task. */
   written (id: string): void {
     this.#unwritten.delete(id)
+    this.#writing.delete(id)
   }
 
-  /** How many outcomes are not known to be written. */
-  get unwritten (): number {
-    return this.#unwritten.size
+  /** A task is not ours any more: its outcome has been written, without a word of that, or somebody else has the task. */
+  lost (id: string): void {
+    this.#writing.delete(id)
+  }
+
+  /** How many outcomes are being written. */
+  get writing (): number {
+    return this.#writing.size
   }
 
   /** What comes from here on is handed back. */
@@ -102,7 +109,10 @@ export class Deliveries {
     const outcome = await atWork.outcome
     this.#atWork.delete(id)
     if (atWork.token !== token) throw new this.#server.bullmq.WaitingError()
-    if (outcome.state !== 'returned') this.#unwritten.set(id, { round, attempt, outcome })
+    if (outcome.state !== 'returned') {
+      this.#unwritten.set(id, { round, attempt, outcome })
+      this.#writing.add(id)
+    }
     return await this.#settle(job, token, outcome)
   }
 

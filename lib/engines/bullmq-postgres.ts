@@ -1,5 +1,6 @@
+import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
-import type { BackendFactory, IQueueBackend, PgPool } from 'bullmq'
+import type { BackendFactory, IQueueBackend, PgPool, PgPoolClient } from 'bullmq'
 import type * as Pg from 'pg'
 import { within } from './deadline'
 import { CANCELLED } from './bullmq-failure'
@@ -20,6 +21,8 @@ const UNKEPT = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/
 const KEEP_ALIVE_DELAY = 10_000
 const UNFIT = ['SchemaMigrationRequiredError', 'SchemaVersionMismatchError', 'UnsupportedPostgresVersionError']
 
+type Listener = (error: Error) => void
+
 export interface PostgresOptions {
   /** Somebody else's. */
   readonly pool: PgPool | undefined
@@ -33,12 +36,19 @@ export function postgresServer ({ pool: given, url, migrate, timeout }: Postgres
   const bullmq = peer<Bullmq>('bullmq', () => require('bullmq'))
   const sockets = new Set<Socket>()
   const pool = given ?? ownPool(url, bullmq.DEFAULT_SCHEMA, timeout)
-  pool.on('connect', ({ connection }) => sockets.add(connection?.stream as Socket))
+  const events = pool as unknown as EventEmitter
+  events.on('connect', (client) => sockets.add(socketOf(client)))
+  events.on('remove', (client) => sockets.delete(socketOf(client)))
   // A pool without a listener takes the process down when the server closes an idle connection.
-  pool.on('error', ignore)
+  events.on('error', ignore)
   let isReady = false
-  const createBackend: BackendFactory<IQueueBackend, unknown> = (name, options, kind) =>
-    readLateEvents(bullmq.createPostgresBackend(name, options as never, kind), pool, name)
+  const listeners = new WeakMap<IQueueBackend, Listener[]>()
+  const createBackend: BackendFactory<IQueueBackend, unknown> = (name, options, kind) => {
+    const before = events.listeners('error')
+    const backend = bullmq.createPostgresBackend(name, options as never, kind)
+    listeners.set(backend, events.listeners('error').filter((listener) => !before.includes(listener)) as Listener[])
+    return readLateEvents(backend, pool, name)
+  }
   return {
     bullmq,
     classes: bullmq.withBackend(createBackend) as Classes,
@@ -74,7 +84,11 @@ export function postgresServer ({ pool: given, url, migrate, timeout }: Postgres
       const { rows } = await pool.query<{ last: string }>('SELECT coalesce(max(id), 0) AS last FROM event WHERE queue = $1', [queue.name])
       return String(rows[0]?.last)
     },
-    release: (backend) => backend.close(true),
+    async release (backend) {
+      // BullMQ leaves them, and with them all that they hold.
+      for (const listener of listeners.get(backend) ?? []) events.off('error', listener)
+      await backend.close(true)
+    },
     async close () {
       if (given !== undefined) return
       try {
@@ -84,6 +98,10 @@ export function postgresServer ({ pool: given, url, migrate, timeout }: Postgres
       }
     }
   }
+}
+
+function socketOf ({ connection }: PgPoolClient): Socket {
+  return connection?.stream as Socket
 }
 
 function ownPool (url: string, schema: string, timeout: number): PgPool {

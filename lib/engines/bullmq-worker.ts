@@ -33,9 +33,10 @@ export function startWorker (
     })
     worker.on('completed', (job) => deliveries.written(job.id as string))
     worker.on('failed', (job) => deliveries.written(job?.id as string))
+    const listeners = { report, lost: (id: string) => deliveries.lost(id) }
     // One that BullMQ cannot read would never be handed to us, and come back for ever.
     Object.assign(worker, {
-      createJob: (json: Parameters<typeof readJob>[2], id: string) => insist(readJob(bullmq, worker, json, id), server, report)
+      createJob: (json: Parameters<typeof readJob>[2], id: string) => insist(readJob(bullmq, worker, json, id), server, listeners)
     })
     return worker
   }, report)

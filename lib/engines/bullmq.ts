@@ -17,6 +17,7 @@ import type { JobEvents, JobQueue, JobWorker, Server } from './bullmq-server'
 import { Trouble } from './bullmq-trouble'
 import { startWorker } from './bullmq-worker'
 import type { Engine, EngineWorker, StoredChange, StoredPage, StoredQuery, StoredSnapshot, StoredState, StoredTask } from './engine'
+import { ignore } from './quietly'
 
 export type { BullmqOptions, Keep } from './bullmq-options'
 
@@ -86,6 +87,7 @@ class BullmqEngine implements Engine {
   release (): void {}
 
   async work (worker: EngineWorker): Promise<void> {
+    if (this.#closing !== undefined) throw new ClosedError('work')
     const deliveries = this.#deliveries = new Deliveries(this.#server, worker, this.#log)
     this.#cancels = listenForCancels(this.#server, this.#options.queue, this.#report, (cancel) => deliveries.cancel(cancel))
     this.#worker = startWorker(this.#server, this.#options, deliveries, this.#report)
@@ -138,7 +140,8 @@ class BullmqEngine implements Engine {
   }
 
   watch (listener: (change: StoredChange) => void): () => void {
-    return this.#changes.watch(listener)
+    // Nothing is to be told any more, and a connection would be left.
+    return this.#closing === undefined ? this.#changes.watch(listener) : ignore
   }
 
   async #ask<T> (what: string, action: (queue: JobQueue) => Promise<T>): Promise<T> {
@@ -151,7 +154,7 @@ class BullmqEngine implements Engine {
   }
 
   async #answer<T> (what: string, action: (queue: JobQueue) => Promise<T>): Promise<T> {
-    if (this.#isClosed) throw new Error(`bullmq: ${what}: the engine has been closed`)
+    if (this.#isClosed) throw new ClosedError(what)
     return await within(this.#options.timeout, `bullmq: ${what}`, async (isOver) => {
       const queue = await this.#producer.queue()
       // Whoever watches is told of what is done from here on.
@@ -172,11 +175,17 @@ class BullmqEngine implements Engine {
     const { timeout } = this.#options
     // Else, the server is away.
     await within(timeout, 'bullmq: close', async () => await this.#worker?.drained()).catch(this.#report)
-    const unwritten = this.#deliveries?.unwritten ?? 0
+    const unwritten = this.#deliveries?.writing ?? 0
     if (unwritten > 0) this.#log.warn(`bullmq: the outcomes of ${unwritten} tasks could not be written, they are started again`)
     this.#isClosed = true
     this.#trouble.close()
     await Promise.allSettled([this.#worker, this.#cancels, this.#changes, this.#producer].map((part) => part?.close()))
     await this.#server.close()
+  }
+}
+
+class ClosedError extends Error {
+  constructor (what: string) {
+    super(`bullmq: ${what}: the engine has been closed`)
   }
 }

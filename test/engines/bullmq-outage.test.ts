@@ -134,6 +134,26 @@ test('BullMQ while Redis is away', async (t) => {
     await told
   })
 
+  await t.test('D7: an outcome that was written without an answer is not said to be lost', async (t) => {
+    const redis = await startRedis(t)
+    const proxy = await startProxy(t, redis.port)
+    const own = await openEngine(t, `redis://127.0.0.1:${proxy.port}`, { ...options, lockDuration: 60_000 })
+    const other = await openEngine(t, redis.url, { queue: own.queue })
+    const { id, end } = await atWork(own)
+    redis.freeze()
+    end(COMPLETED)
+    // It is on its way, and its answer will not come through.
+    await t.rejects(own.engine.counts())
+    proxy.swallow()
+    redis.thaw()
+    await inState(other.engine, id, 'completed')
+    proxy.reset()
+    await until(() => own.lines.some(({ msg }) => msg.includes('the hold on a task was lost')))
+    await own.engine.close()
+
+    t.notOk(own.lines.some(({ msg }) => msg.includes('could not be written')))
+  })
+
   await t.test('wrong credentials fail at open', async (t) => {
     const redis = await startRedis(t, ['--requirepass', 'secret', '--appendonly', 'yes'])
     const url = (password: string): string => redis.url.replace('//', `//:${password}@`)

@@ -101,6 +101,25 @@ test('what every engine has to do, with BullMQ on PostgreSQL', async (t) => {
     t.equal(new Set(runs).size, tasks.length)
   })
 
+  await t.test('L2: of what has watched, nothing is left with the pool', async (t) => {
+    const pool = new Pool({ connectionString: postgres.url, options: '-c search_path=bullmq' })
+    t.teardown(() => pool.end())
+    const { engine } = await openEngine(t, pool, { timeout: 2_000 })
+    await engine.counts()
+    const before = pool.listenerCount('error')
+    for (let i = 0; i < 3; i++) {
+      const told = latch()
+      const unwatch = engine.watch(() => told.open())
+      await engine.store([aTask()])
+      await told
+      unwatch()
+    }
+    await until(() => pool.listenerCount('error') === before)
+    await engine.close()
+    await until(() => pool.listenerCount('error') === 1)
+    t.pass('but what keeps the process alive when a connection ends')
+  })
+
   await t.test('R5: a reason that its JSON cannot hold harms nothing', async (t) => {
     const { engine } = await openEngine(t, postgres.url, { migrate: true, timeout: 2_000 })
     const task = aTask()

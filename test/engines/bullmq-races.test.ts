@@ -64,11 +64,14 @@ t.test('D7: connections to PostgreSQL that do not end in time are cut', async (t
   const server = postgresServer({ pool: undefined, url: 'postgres://127.0.0.1:1/none', migrate: false, timeout: 5 })
   const pool = server.producer.connection as EventEmitter & { end: () => Promise<void> }
   pool.end = never
-  let cut = 0
-  pool.emit('connect', { connection: { stream: { destroy: () => { cut++ } } } })
+  const cut: string[] = []
+  const [gone, left] = ['gone', 'left'].map((name) => ({ connection: { stream: { destroy: () => { cut.push(name) } } } }))
+  pool.emit('connect', gone)
+  pool.emit('connect', left)
+  pool.emit('remove', gone)
   await server.close()
 
-  t.equal(cut, 1)
+  t.strictSame(cut, ['left'])
 })
 
 for (const [what, error, isTriedAgain] of [
@@ -79,12 +82,14 @@ for (const [what, error, isTriedAgain] of [
   for (const write of ['moveToCompleted', 'moveToFailed'] as const) {
     t.test(`R2: ${write}: where the server says ${what}, BullMQ ${isTriedAgain ? 'tries again' : 'lets go'}`, async (t) => {
       const reported: unknown[] = []
+      const lost: string[] = []
       const refuse = async (): Promise<never> => { throw error }
-      const job = insist({ moveToCompleted: refuse, moveToFailed: refuse } as unknown as Job,
-        postgresServer({ pool: undefined, url: 'postgres://127.0.0.1:1/none', migrate: false, timeout: 5 }), (error) => { reported.push(error) })
+      const job = insist({ id: 'id', moveToCompleted: refuse, moveToFailed: refuse } as unknown as Job,
+        postgresServer({ pool: undefined, url: 'postgres://127.0.0.1:1/none', migrate: false, timeout: 5 }), { report: (error) => { reported.push(error) }, lost: (id) => { lost.push(id) } })
 
       await t.rejects(job[write](error, 'token'), isTriedAgain ? { message: 'Connection is closed.', cause: error } : error)
       t.strictSame(reported, isTriedAgain ? [error] : [])
+      t.strictSame(lost, what === 'about the job' ? ['id'] : [])
     })
   }
 }
@@ -97,7 +102,7 @@ t.test('R2: an outcome that another transaction was in the way of is written aga
     return 'written'
   }
   const job = insist({ moveToCompleted: write, moveToFailed: write } as unknown as Job,
-    postgresServer({ pool: undefined, url: 'postgres://127.0.0.1:1/none', migrate: false, timeout: 5 }), () => { t.fail('it is no trouble') })
+    postgresServer({ pool: undefined, url: 'postgres://127.0.0.1:1/none', migrate: false, timeout: 5 }), { report: () => { t.fail('it is no trouble') }, lost: () => {} })
 
   t.equal(await job.moveToCompleted('result', 'token') as unknown, 'written')
 })

@@ -231,6 +231,17 @@ test('BullMQ on Redis', async (t) => {
     await inState(keeping, task.id, 'completed')
   })
 
+  await t.test('L2: a closed engine begins nothing, neither work nor a watch', async (t) => {
+    const { engine } = await openEngine(t, redis.url)
+    const clients = async (): Promise<number> => String(await client.call('CLIENT', 'LIST')).trim().split('\n').length
+    await engine.close()
+    const before = await clients()
+    await t.rejects(engine.work(new TestWorker()), /closed/)
+    engine.watch(() => {})()
+    engine.watch(() => {})
+    t.ok(await clients() <= before)
+  })
+
   await t.test('D1: what the server refuses to store is an error', async (t) => {
     const { engine, queue } = await openEngine(t, redis.url)
     await client.set(`bull:${queue}:wait`, 'no list')

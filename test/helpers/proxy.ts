@@ -8,6 +8,8 @@ export interface Proxy {
   cut (): void
   /** Nothing gets through the connections that there are, and neither side is told. New ones are not concerned. */
   swallow (): void
+  /** The connections that there are end. */
+  reset (): void
 }
 
 export async function startProxy (t: { teardown: (fn: () => unknown) => void }, port: number): Promise<Proxy> {
@@ -24,9 +26,12 @@ export async function startProxy (t: { teardown: (fn: () => unknown) => void }, 
       })
     }
   })
+  const reset = (): void => {
+    for (const socket of sockets.keys()) socket.destroy()
+  }
   const cut = (): void => {
     server.close()
-    for (const socket of sockets.keys()) socket.destroy()
+    reset()
   }
   const swallow = (): void => {
     for (const [socket, other] of sockets) socket.unpipe(other).resume()
@@ -34,5 +39,5 @@ export async function startProxy (t: { teardown: (fn: () => unknown) => void }, 
   t.teardown(cut)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  return { port: (server.address() as AddressInfo).port, cut, swallow }
+  return { port: (server.address() as AddressInfo).port, cut, swallow, reset }
 }
