@@ -86,7 +86,7 @@ export function postgresServer ({ pool: given, url, migrate, timeout }: Postgres
     },
     async release (backend) {
       // BullMQ leaves them, and with them all that they hold.
-      for (const listener of listeners.get(backend) ?? []) events.off('error', listener)
+      for (const listener of listeners.get(backend) as Listener[]) events.off('error', listener)
       await backend.close(true)
     },
     async close () {

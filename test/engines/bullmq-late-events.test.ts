@@ -81,4 +81,9 @@ t.test('what was read long ago is forgotten, and nothing is looked for behind it
 
   t.strictSame(await read(), ['7 job-7'])
   t.strictSame(asked.at(-2), [5, 8])
+  pass(6_000)
+  await read()
+  pass(1_000)
+  await read()
+  t.strictSame(asked.at(-1), [8, 8])
 })

@@ -223,3 +223,15 @@ t.test('changes: where the server was away at watch, it is asked again when it i
 
   t.equal(made[0].from, '9')
 })
+
+t.test('changes: a job that has failed with the reason of a cancelled one was cancelled', async (t) => {
+  const { changes, made } = watching(async () => '0')
+  const told: unknown[] = []
+  changes.watch(({ id, state }) => told.push([id, state]))
+  await until(() => made.length === 1)
+  made[0].emit('failed', { jobId: 'a', failedReason: 'Error: broken' }, '1')
+  made[0].emit('failed', { jobId: 'b', failedReason: '[cancelled] no longer needed' }, '2')
+  await changes.close()
+
+  t.strictSame(told, [['a', 'failed'], ['b', 'cancelled']])
+})
