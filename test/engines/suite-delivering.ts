@@ -1,5 +1,5 @@
 import type { Rule } from './suite'
-import { BACK, COMPLETED, idsOf, inState, isCompleted, put, someTasks, aTask } from './suite-support'
+import { A_WHILE, BACK, COMPLETED, idsOf, inState, isCompleted, put, someTasks, aTask } from './suite-support'
 
 export const delivering: Rule[] = [
   {
@@ -49,7 +49,7 @@ export const delivering: Rule[] = [
       const { engine, hand } = await bench.start()
       const task = aTask({ retries: 2 })
       await put(engine, task)
-      ;(await hand.job(0)).end({ state: 'failed', error: Object.assign(new TypeError('broken'), { code: 'EBROKEN' }), retryIn: 50 })
+      ;(await hand.job(0)).end({ state: 'failed', error: Object.assign(new TypeError('broken'), { code: 'EBROKEN' }), retryIn: A_WHILE })
       const { attempt, error, startedAt } = await inState(engine, task.id, 'retrying')
       t.equal(attempt, 1)
       t.match(error, { name: 'TypeError', message: 'broken', code: 'EBROKEN', stack: /suite-delivering/ })

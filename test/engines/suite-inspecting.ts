@@ -1,7 +1,7 @@
 import type { StoredChange } from '../../lib/engines/engine'
 import { latch, until } from '../helpers/latch'
 import type { Rule } from './suite'
-import { aTask, COMPLETED, idsOf, inState, isCompleted, put, someTasks } from './suite-support'
+import { A_WHILE, aTask, COMPLETED, idsOf, inState, isCompleted, put, someTasks } from './suite-support'
 
 export const inspecting: Rule[] = [
   {
@@ -173,12 +173,12 @@ export const inspecting: Rule[] = [
       const { engine, hand } = await bench.start()
       const [task, last] = someTasks(2)
       await put(engine, task)
-      ;(await hand.job(0)).end({ state: 'failed', error: new Error('broken'), retryIn: 30 })
+      ;(await hand.job(0)).end({ state: 'failed', error: new Error('broken'), retryIn: A_WHILE })
       await inState(engine, task.id, 'retrying')
       t.equal(await engine.cancel(task.id, 'no longer needed'), true)
       await inState(engine, task.id, 'cancelled')
       await put(engine, last)
-      ;(await hand.job(1)).end({ state: 'failed', error: new Error('broken'), retryIn: 60 })
+      ;(await hand.job(1)).end({ state: 'failed', error: new Error('broken'), retryIn: A_WHILE })
 
       t.equal((await hand.job(2)).task.id, last.id)
     }

@@ -21,6 +21,8 @@ export interface Job extends Delivery {
 }
 
 export const COMPLETED: Outcome = { state: 'completed', result: undefined }
+/** Milliseconds until another attempt: as many as it may take to see that the task waits for it. */
+export const A_WHILE = 2_000
 export const BACK: Outcome = { state: 'returned', delay: 0 }
 
 /** A worker that does what the test says. */

@@ -1,5 +1,5 @@
 import type { Rule } from './suite'
-import { aTask, BACK, COMPLETED, idsOf, inState, isCompleted, put, someTasks } from './suite-support'
+import { A_WHILE, aTask, BACK, COMPLETED, idsOf, inState, isCompleted, put, someTasks } from './suite-support'
 
 export const surviving: Rule[] = [
   {
@@ -78,7 +78,7 @@ export const surviving: Rule[] = [
       const { engine, hand } = await bench.start()
       const [soon, late] = someTasks(2)
       await put(engine, soon, late)
-      ;(await hand.job(0)).end({ state: 'failed', error: new Error('broken'), retryIn: 100 })
+      ;(await hand.job(0)).end({ state: 'failed', error: new Error('broken'), retryIn: A_WHILE })
       ;(await hand.job(1)).end({ state: 'failed', error: new Error('broken'), retryIn: 3_600_000 })
       await inState(engine, soon.id, 'retrying')
       await inState(engine, late.id, 'retrying')
