@@ -1,6 +1,7 @@
 // Processes that a question is measured in.
 import { execFileSync, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { availableParallelism } from 'node:os'
 import process from 'node:process'
 
@@ -20,6 +21,15 @@ export async function ask (child, message) {
 export function pin (pid, core) {
   if (process.platform !== 'linux' || availableParallelism() < 2) return
   execFileSync('taskset', ['-a', '-p', '-c', String(core), String(pid)], { stdio: 'ignore' })
+}
+
+/** A port of the loopback interface that is free now. */
+export async function freePort () {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address()
+  await once(probe.close(), 'close')
+  return port
 }
 
 // One that has died is not waited for.

@@ -1,23 +1,36 @@
-// Requests, so many at once, each after the answer to one before it. Ends with the last answer: autocannon ends with the
-// second in which that comes.
-import { once } from 'node:events'
-import { Agent, get } from 'node:http'
+// Requests, so many at once, each after the answer to one before it.
+import { Pool } from 'undici'
 
-export async function load (url, amount, connections) {
-  const agent = new Agent({ keepAlive: true, maxSockets: connections })
-  let left = amount
+/**
+ * @param url where the server is
+ * @param amount how many requests
+ * @param connections how many at once
+ * @param pathOf the path of the n-th request
+ * @returns a promise for the last answer; rejects at the first that is not a 200
+ */
+export async function load (url, amount, connections, pathOf = () => '/') {
+  const pool = new Pool(url, { connections, pipelining: 1 })
   try {
-    await Promise.all(Array.from({ length: connections }, async () => {
-      while (left-- > 0) await ask(url, agent)
-    }))
-  } finally {
-    agent.destroy()
-  }
-}
+    await new Promise((resolve, reject) => {
+      let sent = 0
+      let answered = 0
+      for (let i = 0; i < Math.min(connections, amount); i++) next()
 
-async function ask (url, agent) {
-  const [response] = await once(get(url, { agent }), 'response')
-  response.resume()
-  await once(response, 'end')
-  if (response.statusCode !== 200) throw new Error(`load: a reply of ${response.statusCode}`)
+      function next () {
+        if (sent === amount) return
+        pool.dispatch({ path: pathOf(sent++), method: 'GET' }, {
+          onRequestStart () {},
+          onResponseStart (_, status) { if (status !== 200) reject(new Error(`load: a reply of ${status}`)) },
+          onResponseData () {},
+          onResponseEnd () {
+            if (++answered === amount) resolve()
+            else next()
+          },
+          onResponseError (_, err) { reject(err) }
+        })
+      }
+    })
+  } finally {
+    await pool.destroy()
+  }
 }

@@ -2,18 +2,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { freePort } from './child.mjs'
 
 /** @returns `undefined` where redis-server is not installed */
 export async function startRedis () {
   const directory = await mkdtemp(join(tmpdir(), 'bench-'))
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address()
-  await once(probe.close(), 'close')
+  const port = await freePort()
   const server = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'yes'],
     { stdio: ['ignore', 'pipe', 'inherit'] })
   const ready = new Promise((resolve) => {

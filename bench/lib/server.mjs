@@ -3,8 +3,9 @@ import process from 'node:process'
 import Fastify from 'fastify'
 
 const { variants } = await import(process.argv[2])
-const app = Fastify()
-const ran = await variants[process.argv[3]](app)
+const variant = variants[process.argv[3]]
+const app = Fastify(variant.options)
+const ran = await variant(app)
 await app.listen({ port: 0, host: '127.0.0.1' })
 
 process.on('message', () => {

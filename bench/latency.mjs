@@ -1,0 +1,134 @@
+// Question: what do background tasks do to the time that replies take?
+// Measured from when a request was due to the last byte of its reply, at 2,000 requests per second whether those before
+// have been answered or not, so that a server that stalls is not asked less (coordinated omission). Without tasks; each with
+// an asynchronous task of 50 ms; each with a row of ten synchronous tasks of 20 µs; every hundredth with a task that burns
+// 10 ms of CPU, in the process, and in a worker thread. p50, p99 and so on of each round; the variants alternate, in
+// several processes each; medians, and of the pairs with those without tasks, with a 95 % confidence interval. The server
+// has one core, its threads too, and the load has another.
+import { existsSync } from 'node:fs'
+import process from 'node:process'
+import { performance } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import background from 'fastify-background'
+import { columns, openServer, takeTurns } from './lib/alternate.mjs'
+import { openLoad } from './lib/open-load.mjs'
+import { print } from './lib/print.mjs'
+import { estimate, goal, quantile, ratios } from './lib/stats.mjs'
+
+const RATE = 2_000
+const ROW = 10
+const CPU_EVERY = 100
+const QUANTILES = { p50: 0.5, p95: 0.95, p99: 0.99, 'p99.9': 0.999 }
+const NONE = 'no tasks'
+const ASYNC = '50 ms, asynchronous, each'
+const THREADS = '10 ms of CPU, one in 100, in threads'
+const BURN_FILE = new URL('lib/burn.mjs', import.meta.url)
+
+let ran = 0
+
+async function serve (app, attach) {
+  await app.register(background)
+  let requests = 0
+  app.get('/', async (request, reply) => {
+    attach?.(reply, requests++)
+    return { hello: 'world' }
+  })
+  return () => ran
+}
+
+function burn (milliseconds) {
+  const end = performance.now() + milliseconds
+  while (performance.now() < end);
+  ran++
+}
+
+export const variants = {
+  [NONE]: async (app) => await serve(app),
+
+  [ASYNC]: async (app) => await serve(app, (reply) => reply.background.addTask(async () => {
+    await sleep(50)
+    ran++
+  })),
+
+  '10 × 20 µs, synchronous, each': async (app) => await serve(app, (reply) => {
+    for (let i = 0; i < ROW; i++) reply.background.addTask(burn, 0.02)
+  }),
+
+  '10 ms of CPU, one in 100': async (app) => await serve(app, (reply, number) => {
+    if (number % CPU_EVERY === 0) reply.background.addTask(burn, 10)
+  }),
+
+  async [THREADS] (app) {
+    const { threadTask } = await import('fastify-background/threads')
+    const burnInThread = threadTask(BURN_FILE)
+    return await serve(app, (reply, number) => {
+      if (number % CPU_EVERY === 0) reply.background.addTask(burnInThread, 10).finished().then(() => { ran++ })
+    })
+  }
+}
+
+const TASKS = [() => 0, (requests) => requests, (requests) => requests * ROW, ...Array(2).fill((requests) => requests / CPU_EVERY)]
+
+export async function measure ({ smoke }) {
+  const [processes, rounds, requests] = smoke ? [1, 1, 200] : [5, 3, 6_000]
+  const tasksOf = Object.fromEntries(Object.keys(variants).map((name, i) => [name, TASKS[i](requests)]))
+  const values = await takeTurns(namesHere(), {
+    processes,
+    rounds,
+    warmUp: smoke ? 0 : 1,
+    open: (name) => openServer(import.meta.url, name),
+    measure: (server, name) => measureLatency(server, name, requests, tasksOf[name])
+  })
+  return { rounds, values: columns(values) }
+}
+
+function namesHere () {
+  const hasThreads = existsSync(new URL('../dist/threads', import.meta.url)) || existsSync(new URL('../dist/threads.js', import.meta.url))
+  if (!hasThreads) console.log('Worker threads are left out: this build has no fastify-background/threads')
+  return Object.keys(variants).filter((name) => name !== THREADS || hasThreads)
+}
+
+async function measureLatency (server, name, requests, tasks) {
+  const before = await server.report()
+  const waits = await openLoad(server.url, requests, RATE)
+  for (let i = 0; (await server.report()).ran !== before.ran + tasks; i++) {
+    if (i === 1_000) throw new Error(`${name}: not all of ${tasks} tasks ran`)
+    await sleep(5)
+  }
+  const after = await server.report()
+  return {
+    ...Object.fromEntries(Object.entries(QUANTILES).map(([quantileName, share]) => [quantileName, quantile(waits, share)])),
+    cpu: (after.cpu - before.cpu) / requests
+  }
+}
+
+export function report ({ rounds, values }) {
+  const names = Object.keys(values)
+  const quantiles = Object.keys(QUANTILES)
+  const times = (name, each) => estimate(ratios(values[name][each], values[NONE][each]), rounds)
+  return {
+    tables: [{
+      title: `Milliseconds to the last byte, at ${RATE} requests per second`,
+      columns: ['', ...quantiles, 'µs of CPU per request'],
+      rows: names.map((name) => [name, ...quantiles.map((each) => estimate(values[name][each], rounds)), estimate(values[name].cpu, rounds)])
+    }, {
+      title: 'Times that without tasks, in pairs',
+      columns: ['', ...quantiles],
+      rows: names.slice(1).map((name) => [name, ...quantiles.map((each) => times(name, each))])
+    }],
+    goals: [
+      goal('p95 with 50 ms tasks, times without', times(ASYNC, 'p95'), { atMost: 1.1 }),
+      goal('p99 with 50 ms tasks, times without', times(ASYNC, 'p99'), { atMost: 1.25 })
+    ],
+    charts: [{
+      kind: 'bars',
+      name: 'latency',
+      title: 'Time to the last byte of a reply, ms (less is better)',
+      series: ['p50', 'p99', 'p99.9'],
+      bars: names.map((name) => ({ label: name, ours: name !== NONE, values: ['p50', 'p99', 'p99.9'].map((each) => estimate(values[name][each], rounds)) }))
+    }]
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) print(report(await measure({ smoke: false })))
