@@ -100,8 +100,8 @@ export const variants = {
 const tasksOf = (name) => Number(/(\d) tasks?/.exec(name)?.[1] ?? 0)
 
 export async function measure ({ smoke }) {
-  const [processes, rounds, requests] = smoke ? [1, 1, 100] : [6, 4, 6_000]
-  const values = await alternate(import.meta.url, Object.keys(variants), { processes, rounds, requests, expected: tasksOf })
+  const [processes, rounds, warmUp, requests] = smoke ? [1, 1, 0, 50] : [6, 4, 2, 6_000]
+  const values = await alternate(import.meta.url, Object.keys(variants), { processes, rounds, warmUp, requests, expected: tasksOf })
   return { rounds, values }
 }
 

@@ -1,12 +1,15 @@
-// Question: what do durable tasks cost beside raw use of the same store, and what does an engine cost where it is not used?
+// Question: what do durable tasks cost beside raw use of the same store, how soon do they start, and what does an engine
+// cost where it is not used?
 // Storing is measured inside requests, 32 at once: the time per request by the clock, since it is the store that takes it.
-// Working: the time per task by the clock, at a concurrency of 10, of what was stored before. An engine that is not used:
-// CPU time of the server per request. The variants alternate; medians of the pairs with a 95 % confidence interval. The
-// goals: at least 0.9 of raw BullMQ, 0.8 of raw classic-level, and not more than 1.02 times where it is not used.
+// Working: the time per task by the clock, at a concurrency of 10, of what was stored before. The start: the time from
+// `addTask` to the first line of the task, one task after the other, outside a request. An engine that is not used: CPU time
+// of the server per request. The variants alternate, in several processes each; medians of the pairs with a 95 % confidence
+// interval. Redis appends to its file, as it has to for tasks that are not to be lost.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
+import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Queue, Worker } from 'bullmq'
 import { ClassicLevel } from 'classic-level'
@@ -15,9 +18,9 @@ import background, { defineTask } from 'fastify-background'
 import { bullmq } from 'fastify-background/bullmq'
 import { journal } from 'fastify-background/journal'
 import { alternate, alternateWork } from './lib/alternate.mjs'
-import { load } from './lib/load.mjs'
 import { startRedis } from './lib/redis.mjs'
-import { printMedian } from './lib/stats.mjs'
+import { print } from './lib/print.mjs'
+import { estimate, goal, ratios } from './lib/stats.mjs'
 
 const CONNECTIONS = 32
 const CONCURRENCY = 10
@@ -70,6 +73,25 @@ async function answering (app, options) {
   return () => ran
 }
 
+async function starting (engine) {
+  const app = Fastify()
+  const noted = {}
+  const task = defineTask(async (addedAt) => { noted.wait = performance.now() - addedAt }, { name: 'start', durable: engine !== undefined })
+  await app.register(background, engine === undefined ? {} : { engine, tasks: [task] })
+  await app.ready()
+  return async ({ runs }) => {
+    let waited = 0
+    for (let i = 0; i < runs; i++) {
+      delete noted.wait
+      app.background.addTask(task, performance.now())
+      await app.background.idle()
+      while (noted.wait === undefined) await turn()
+      waited += noted.wait
+    }
+    return { elapsed: waited * 1_000, left: 0 }
+  }
+}
+
 export const variants = {
   'BullMQ, plugin': async (app) => await storing(app, bullmq({ queue: 'plugin', connection: redis })),
 
@@ -95,11 +117,15 @@ export const variants = {
 
   'an engine, not used': async (app) => await answering(app, { engine: journal({ location: place() }), tasks: [store] }),
 
+  'start, no engine': async () => await starting(),
+  'start, journal': async () => await starting(journal({ location: place() })),
+  'start, BullMQ': async () => await starting(bullmq({ queue: `start-${process.pid}`, connection: redis })),
+
   async 'work, plugin' () {
     let ran = 0
     let finish
     const task = defineTask(async () => { if (--ran === 0) finish() }, { name: 'work', durable: true })
-    return async (runs) => {
+    return async ({ runs }) => {
       ran = runs
       const finished = new Promise((resolve) => { finish = resolve })
       const queue = `work-${place()}`.replaceAll(/\W/g, '-')
@@ -122,7 +148,7 @@ export const variants = {
   },
 
   async 'work, raw' () {
-    return async (runs) => {
+    return async ({ runs }) => {
       let ran = runs
       const name = `work-${place()}`.replaceAll(/\W/g, '-')
       const queue = new Queue(name, raw())
@@ -141,46 +167,64 @@ export const variants = {
   }
 }
 
-export async function run ({ smoke = false } = {}) {
+export async function measure ({ smoke }) {
   process.env.BENCH_DIRECTORY = await mkdtemp(join(tmpdir(), 'bench-'))
   const server = await startRedis()
-  if (server === undefined) console.log('redis-server is not installed: BullMQ is left out')
+  if (server === undefined) console.log('BullMQ is left out: apt-get install redis-server')
   else process.env.BENCH_REDIS = server.url
   try {
-    await ask(smoke, server !== undefined)
+    return await measureEngines(smoke, server !== undefined)
   } finally {
     await server?.stop()
     await rm(process.env.BENCH_DIRECTORY, { recursive: true })
   }
 }
 
-async function ask (smoke, hasRedis) {
-  const clock = ({ elapsed }) => elapsed
-  const check = (name, ran, requests) => ran === requests ? undefined : `${ran} of ${requests}`
-  const settings = { load, ...smoke ? { rounds: 1, requests: 200 } : { processes: 3, rounds: 8, requests: 3_000 }, connections: CONNECTIONS, check }
-  for (const engine of hasRedis ? ['BullMQ', 'journal'] : ['journal']) {
-    const names = [`${engine}, plugin`, `${engine}, raw`]
-    const stores = await alternate(import.meta.url, names, { ...settings, value: clock })
-    print(`stored, ${engine}`, 'µs', ...names.map((name) => stores.get(name)))
+async function measureEngines (smoke, hasRedis) {
+  const counts = smoke ? { processes: 1, rounds: 1, warmUp: 0 } : { processes: 4, rounds: 3 }
+  const engines = hasRedis ? ['BullMQ', 'journal'] : ['journal']
+  const requests = async (names, requests) => await alternate(import.meta.url, names,
+    { ...counts, requests: smoke ? 50 : requests, connections: CONNECTIONS, expected: () => 1 })
+  const work = async (names, runs) => await alternateWork(import.meta.url, names,
+    { ...counts, order: { runs: smoke ? 50 : runs }, check: ({ left }) => left === 0 ? undefined : `${left} are left` })
+  const stored = {}
+  for (const engine of engines) Object.assign(stored, await requests([`${engine}, plugin`, `${engine}, raw`], 2_000))
+  return {
+    rounds: counts.rounds,
+    stored,
+    worked: hasRedis ? await work(['work, plugin', 'work, raw'], 4_000) : {},
+    started: await work(['no engine', ...engines.toReversed()].map((name) => `start, ${name}`), 300),
+    unused: await requests(['no engine', 'an engine, not used'], 6_000)
   }
-
-  const idle = ['an engine, not used', 'no engine']
-  const cost = await alternate(import.meta.url, idle, { ...settings, requests: smoke ? 200 : 10_000 })
-  printMedian('an engine, not used: times none, of CPU', cost.get(idle[0]).map((value, i) => value / cost.get(idle[1])[i]))
-
-  if (!hasRedis) return
-  const names = ['work, plugin', 'work, raw']
-  const work = await alternateWork(import.meta.url, names, {
-    ...smoke ? { processes: 1, rounds: 1, runs: 200 } : { processes: 2, rounds: 6, runs: 5_000 },
-    check: ({ left }) => left === 0 ? undefined : `${left} are left`
-  })
-  print('worked, BullMQ', 'µs', ...names.map((name) => work.get(name).map(clock)))
 }
 
-function print (what, unit, plugin, raw) {
-  printMedian(`${what}: plugin, ${unit} each`, plugin)
-  printMedian(`${what}: raw, ${unit} each`, raw)
-  printMedian(`${what}: of what raw does in that time`, raw.map((value, i) => value / plugin[i]))
+export function report ({ rounds, stored, worked, started, unused }) {
+  const perSecond = ({ elapsed }) => estimate(elapsed.map((each) => 1e6 / each), rounds)
+  const all = { ...stored, ...worked }
+  const pairs = Object.keys(all).filter((name) => name.endsWith(', plugin')).map((name) => name.replace(', plugin', ''))
+  const share = (pair) => estimate(ratios(all[`${pair}, raw`].elapsed, all[`${pair}, plugin`].elapsed), rounds)
+  const textOf = (pair) => pair === 'work' ? 'worked, BullMQ' : `stored, ${pair}`
+  const times = estimate(ratios(unused['an engine, not used'].cpu, unused['no engine'].cpu), rounds)
+  return {
+    tables: [{
+      title: 'Tasks per second',
+      columns: ['', 'the plugin', 'raw', 'the plugin, times raw'],
+      rows: pairs.map((pair) => [textOf(pair), perSecond(all[`${pair}, plugin`]), perSecond(all[`${pair}, raw`]), share(pair)])
+    }, {
+      title: 'From addTask to the start',
+      columns: ['', 'µs'],
+      rows: Object.keys(started).map((name) => [name.replace('start, ', ''), estimate(started[name].elapsed, rounds)])
+    }, {
+      title: 'Where it is not used',
+      columns: ['', 'µs of CPU per request'],
+      rows: Object.keys(unused).map((name) => [name, estimate(unused[name].cpu, rounds)])
+    }],
+    goals: [
+      ...pairs.map((pair) => goal(`${textOf(pair)} per second, times raw`, share(pair), { atLeast: pair === 'journal' ? 0.8 : 0.9 })),
+      goal('an engine that is not used: CPU time per request, times without', times, { atMost: 1.02 })
+    ],
+    charts: []
+  }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await run()
+if (process.argv[1] === fileURLToPath(import.meta.url)) print(report(await measure({ smoke: false })))

@@ -1,6 +1,6 @@
 // Question: how long does another request wait while synchronous tasks burn the CPU, in units of one task (R2)?
 // Measured by one client that asks without a pause while another has ten tasks of 5 ms started, on one reply or on ten;
-// the longest wait of each round, its median over the rounds, and the longest of all.
+// the longest wait of each round, its median over the rounds with a 95 % confidence interval, and the longest of all.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { Agent, get } from 'node:http'
@@ -9,29 +9,32 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import Fastify from 'fastify'
 import background from 'fastify-background'
-import { median } from './lib/stats.mjs'
+import { print } from './lib/print.mjs'
+import { estimate } from './lib/stats.mjs'
 
 const FILE = fileURLToPath(import.meta.url)
 const TASKS = 10
 const TASK_MS = 5
 
-export async function run ({ smoke = false } = {}) {
-  const rounds = smoke ? 2 : 40
+const CASES = { 'on one reply': 1, 'on ten replies': TASKS }
+
+export async function measure ({ smoke }) {
+  const rounds = smoke ? 1 : 40
   const child = fork(FILE, { env: { ...process.env, BENCH_SERVER: '1' } })
   const [{ url }] = await once(child, 'message')
+  const values = {}
   try {
-    for (const [label, replies] of [['one reply', 1], ['ten replies', TASKS]]) {
-      const longest = []
+    for (const [name, replies] of Object.entries(CASES)) {
+      values[name] = []
       for (let i = -2; i < rounds; i++) { // two to warm up
         const wait = await round(url, replies)
-        if (i >= 0) longest.push(wait)
+        if (i >= 0) values[name].push(wait / TASK_MS)
       }
-      console.log(`${TASKS} tasks of ${TASK_MS} ms on ${label.padEnd(12)} longest wait of another request, in tasks: ` +
-        `median ${(median(longest) / TASK_MS).toFixed(2)}, of all ${(Math.max(...longest) / TASK_MS).toFixed(2)}`)
     }
   } finally {
     child.disconnect()
   }
+  return { values }
 }
 
 async function round (url, replies) {
@@ -82,4 +85,16 @@ function burn (milliseconds) {
   while (performance.now() < end);
 }
 
-if (process.argv[1] === FILE) await (process.env.BENCH_SERVER ? serve() : run())
+export function report ({ values }) {
+  return {
+    tables: [{
+      title: `The longest wait of another request, in tasks of ${TASK_MS} ms`,
+      columns: [`${TASKS} tasks`, 'median', 'of all'],
+      rows: Object.entries(values).map(([name, waits]) => [name, estimate(waits), Math.max(...waits)])
+    }],
+    goals: [],
+    charts: []
+  }
+}
+
+if (process.argv[1] === FILE) await (process.env.BENCH_SERVER ? serve() : print(report(await measure({ smoke: false }))))

@@ -34,7 +34,7 @@ export const variants = {
   },
 
   async fastq () {
-    const queue = fastq((work, done) => { work instanceof Promise ? work.then(() => done(null)) : done(null, task()) }, 1)
+    const queue = fastq((work, done) => { Promise.resolve(work instanceof Promise ? work : task()).then(() => done(null)) }, 1)
     let drained
     queue.drain = () => drained()
     return queued((blocked) => queue.push(blocked, ignore), (i) => queue.push(i, ignore), () => new Promise((resolve) => { drained = resolve }))

@@ -85,10 +85,11 @@ function counted (work) {
 function ignore () {}
 
 export async function measure ({ smoke }) {
-  const [processes, rounds, runs] = smoke ? [1, 1, 1_000] : [6, 4, 100_000]
+  const [processes, rounds, warmUp, runs] = smoke ? [1, 1, 0, 1_000] : [6, 4, 2, 100_000]
   const values = await alternateWork(import.meta.url, Object.keys(variants), {
     processes,
     rounds,
+    warmUp,
     order: { runs },
     check ({ ran, most, left }, name) {
       if (ran !== runs || left !== 0) return `${ran} tasks ran and ${left} are active, expected ${runs} and none`

@@ -19,13 +19,14 @@ const CONNECTIONS = 20
  * @param names the variants to run
  * @param expected how many tasks a request of the variant has: all must have run before the clock is read
  * @param processes how many times they are all started anew: a process keeps its luck
- * @param rounds how many times each process is measured, after the rounds to warm up
+ * @param rounds how many times each process is measured, after `warmUp` rounds
  * @returns for each variant, the microseconds that a request took in each round: `cpu` of its server, `elapsed` by the clock
  */
-export async function alternate (file, names, { processes, rounds, requests, connections = CONNECTIONS, pathOf, expected }) {
+export async function alternate (file, names, { processes, rounds, warmUp, requests, connections = CONNECTIONS, pathOf, expected }) {
   const values = await takeTurns(names, {
     processes,
     rounds,
+    warmUp,
     open: (name) => openServer(file, name),
     measure: (server, name) => measureRequests(server, { name, requests, connections, pathOf, tasks: requests * expected(name) })
   })
@@ -39,10 +40,11 @@ export async function alternate (file, names, { processes, rounds, requests, con
  * @param check says what is wrong with a variant's outcome, if anything is
  * @returns for each variant, the microseconds that each run took in each round: `cpu`, and `elapsed` by the clock
  */
-export async function alternateWork (file, names, { processes, rounds, order, check }) {
+export async function alternateWork (file, names, { processes, rounds, warmUp, order, check }) {
   const values = await takeTurns(names, {
     processes,
     rounds,
+    warmUp,
     open: (name) => openWorker(file, name),
     measure: (worker, name) => measureWork(worker, name, order, check)
   })
@@ -62,10 +64,10 @@ export async function takeTurns (names, { processes, rounds, warmUp = WARM_UP, o
   for (let i = 0; i < processes; i++) {
     const opened = new Map()
     try {
-      for (const name of names) opened.set(name, await open(name))
+      await Promise.all(names.map(async (name) => opened.set(name, await open(name))))
       for (let round = -warmUp; round < rounds; round++) {
-        for (const [name, subject] of opened) {
-          const value = await measure(subject, name)
+        for (const name of names) {
+          const value = await measure(opened.get(name), name)
           if (round >= 0) values[name].push(value)
         }
       }
