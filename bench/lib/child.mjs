@@ -2,7 +2,7 @@
 import { execFileSync, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { availableParallelism } from 'node:os'
+import { cpus } from 'node:os'
 import process from 'node:process'
 
 /** Starts a process, and waits for its first message. */
@@ -19,8 +19,13 @@ export async function ask (child, message) {
 
 /** Keeps a process on one core, where that can be done. */
 export function pin (pid, core) {
-  if (process.platform !== 'linux' || availableParallelism() < 2) return
-  execFileSync('taskset', ['-a', '-p', '-c', String(core), String(pid)], { stdio: 'ignore' })
+  // Not `availableParallelism()`: that is 1 once this process itself is kept on one.
+  if (process.platform !== 'linux' || cpus().length < 2) return
+  try {
+    execFileSync('taskset', ['-a', '-p', '-c', String(core), String(pid)], { stdio: 'ignore' })
+  } catch {
+    // No taskset, or not that core.
+  }
 }
 
 /** A port of the loopback interface that is free now. */

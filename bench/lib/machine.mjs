@@ -1,7 +1,7 @@
 // What a report says of the machine and the programs that it was measured with.
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os'
+import { cpus, loadavg, release, totalmem, type } from 'node:os'
 import process from 'node:process'
 import { PYTHON } from './python.mjs'
 
@@ -13,7 +13,7 @@ const PACKAGES = [
 export function machine () {
   return {
     cpu: cpus()[0].model,
-    cores: availableParallelism(),
+    cores: cpus().length,
     memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
     system: `${type()} ${release()}`,
     load: loadavg()[0].toFixed(2),
