@@ -93,7 +93,8 @@ const ASK = {
       // Until the server gives up the connection, or the client does.
       client.setTimeout(500, () => client.destroy())
       client.resume()
-      await once(client, 'close')
+      // Not `once` of events: a reset is an end, too.
+      await new Promise((resolve) => { client.once('close', resolve) })
     }))
   }),
 
