@@ -98,7 +98,14 @@ const ASK = {
     }))
   }),
 
-  failing: async (server, counts, requests) => await load(server.url, requests, CONNECTIONS, () => '/failing')
+  // A connection each: uvicorn cuts the one whose task has failed.
+  failing: async (server, counts, requests) => await inBatches(requests, async (size) => {
+    await Promise.all(Array.from({ length: size }, async () => {
+      const client = await ask(server, '/failing')
+      for await (const chunk of client) if (chunk.includes('}')) break
+      client.destroy()
+    }))
+  })
 }
 
 /** The bytes that were added to both files. */

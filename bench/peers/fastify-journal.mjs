@@ -10,7 +10,7 @@ const recorded = defineTask(recordLate, { name: 'record-late', durable: true })
 
 const app = Fastify()
 closeWithGrace({ delay: 30_000 }, () => app.close())
-await app.register(background, { engine: journal({ location: process.env.BENCH_JOURNAL }), tasks: [recorded] })
+await app.register(background, { engine: journal({ location: process.env.BENCH_JOURNAL, concurrency: 1_000 }), tasks: [recorded] })
 app.get('/report', async () => report())
 app.get('/late', async (request, reply) => {
   reply.background.addTask(recorded)
