@@ -169,15 +169,21 @@ async function measureOpen (sizes, { processes, rounds, warmUp, requests }) {
         }
       }
     },
-    measure: (server, name) => inTurn(sizes, async (size) => {
-      await holdOpen(server, size, name.startsWith(OURS))
-      return (await measureRequests(server, { name, requests, tasks: name.startsWith(OURS) ? requests : 0 })).cpu
-    })
+    async measure (server, name) {
+      const hasTasks = name.startsWith(OURS)
+      const record = await inTurn(sizes, async (size) => {
+        await holdOpen(server, size, hasTasks)
+        return (await measureRequests(server, { name, requests, tasks: hasTasks ? requests : 0 })).cpu
+      })
+      // A process may not have as many connections as all variants would hold.
+      await holdOpen(server, 0, hasTasks)
+      return record
+    }
   })
   return { sizes, values: columns(values) }
 }
 
-// The sizes grow in each round, and start anew in the next. Where there are tasks, those of clients that leave run then.
+// Where there are tasks, those of clients that leave run then.
 async function holdOpen ({ url, clients, report }, size, hasTasks) {
   const { hostname, port } = new URL(url)
   const { ran: before } = await report()
