@@ -20,7 +20,7 @@ export async function openLoad (url, amount, rate) {
 
       // Timers are too coarse. The load has a core of its own.
       function sendDue () {
-        const due = Math.min(amount, Math.floor((performance.now() - began) * rate / 1_000))
+        const due = Math.min(amount, Math.floor((performance.now() - began) * rate / 1_000) + 1)
         for (; sent < due; sent++) send(began + sent * 1_000 / rate)
         if (sent < amount) setImmediate(sendDue)
       }
