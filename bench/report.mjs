@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { drawChart } from './lib/chart.mjs'
 import { QUESTIONS, resultFile } from './lib/questions.mjs'
-import { format, markdownTable } from './lib/table.mjs'
+import { markdownTable } from './lib/table.mjs'
 
 const CHARTS = new URL('charts/', import.meta.url)
 
@@ -38,26 +38,29 @@ function document () {
   ]
 }
 
-function section ({ question, header, tables, charts, seconds, date }) {
+function section ({ question, header, tables, charts, seconds, date, machine }) {
   return [
     `## ${question}`,
     ...header,
-    `Measured on ${date.slice(0, 10)}, in ${seconds} s.`,
+    `Measured on ${date.slice(0, 10)}, in ${seconds} s, ${conditions(machine)}.`,
     ...charts.map(({ name, title }) => `![${title}](charts/${name}.svg)`),
     ...tables.map(markdownTable)
   ]
 }
 
+// What other programs did on the machine, and how far they were kept back.
+function conditions ({ load, nice = 0 }) {
+  return `with a load average of ${load} before${nice === 0 ? '' : `, at a priority of ${nice} (nice)`}`
+}
+
 function machineTable () {
   const { cpu, cores, memory, system, versions } = results[0].machine
-  const loads = results.map(({ machine }) => Number(machine.load))
   return markdownTable({
     columns: ['machine', ''],
     rows: [
       ['processor', `${cpu}, ${cores} cores`],
       ['memory', memory],
       ['system', system],
-      ['load average before each question', `${format(Math.min(...loads))} to ${format(Math.max(...loads))}`],
       ['versions', Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')]
     ]
   })

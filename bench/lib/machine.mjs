@@ -1,7 +1,7 @@
 // What a report says of the machine and the programs that it was measured with.
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { cpus, loadavg, release, totalmem, type } from 'node:os'
+import { cpus, getPriority, loadavg, release, totalmem, type } from 'node:os'
 import process from 'node:process'
 import { PYTHON } from './python.mjs'
 
@@ -17,6 +17,7 @@ export function machine () {
     memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
     system: `${type()} ${release()}`,
     load: loadavg()[0].toFixed(2),
+    nice: getPriority(),
     versions: { node: process.versions.node, ...packageVersions(), ...pythonVersions(), ...redisVersion() }
   }
 }
