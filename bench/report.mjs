@@ -8,9 +8,10 @@ import { markdownTable } from './lib/table.mjs'
 const CHARTS = new URL('charts/', import.meta.url)
 
 const results = []
+const missing = []
 for (const name of QUESTIONS) {
   if (!existsSync(resultFile(name))) {
-    console.log(`${name} is left out: npm run bench -- ${name}`)
+    missing.push(name)
     continue
   }
   const result = JSON.parse(await readFile(resultFile(name), 'utf8'))
@@ -18,6 +19,7 @@ for (const name of QUESTIONS) {
   results.push({ ...result, ...report(result.data), header: await headerOf(name) })
 }
 
+if (results.length === 0) throw new Error('There are no results yet: npm run bench')
 await mkdir(CHARTS, { recursive: true })
 for (const chart of results.flatMap(({ charts }) => charts)) await writeFile(new URL(`${chart.name}.svg`, CHARTS), drawChart(chart))
 await writeFile(new URL('RESULTS.md', import.meta.url), `${document().join('\n\n')}\n`)
@@ -28,6 +30,7 @@ function document () {
     'Made by `npm run bench:report` from what `npm run bench` has measured. Each figure is a median with its 95 % confidence ' +
       'interval in brackets. Trust the ratios over the figures: they are made of pairs that were measured next to each other.',
     machineTable(),
+    ...missing.map((name) => `Not measured yet: ${name} (\`npm run bench -- ${name}\`).`),
     '## Goals',
     markdownTable({
       columns: ['goal', 'limit', 'measured', 'verdict'],
