@@ -36,7 +36,7 @@ export function createEntries (
   const all = members.flat()
   if (all.length > 0) home.admit(all.length, all[0].fn)
   // All are checked before the first is accepted.
-  const payloads = new Map(all.map((task) => [task, payloadOf(home, task.fn, task.args)]))
+  const payloads = payloadsOf(home, all)
   const runs: Run[] = []
   const entries = tasks.map((task, i) => {
     if (!(task instanceof BackgroundTasks)) return add(task, owner)
@@ -47,7 +47,7 @@ export function createEntries (
   return { entries, runs }
 
   function add (task: BackgroundTask, of: DurableOwner): Run {
-    const run = create(home, of, task.fn as TaskFunction<never[]>, task.args, payloads.get(task), when, unbound)
+    const run = create(home, of, task.fn as TaskFunction<never[]>, task.args, payloads?.get(task), when, unbound)
     runs.push(run)
     return run
   }
@@ -61,6 +61,16 @@ export function payloadOf (home: RunHome, fn: Function, args: readonly unknown[]
   if (defined?.options.durable !== true) return undefined
   if (home.durable !== null) return home.durable.payload(defined, args)
   throw new FST_ERR_BACKGROUND_NO_ENGINE(defined.options.name, 'is durable, and the plugin has no "engine"')
+}
+
+// Most have none.
+function payloadsOf (home: RunHome, tasks: readonly BackgroundTask[]): Map<BackgroundTask, readonly unknown[]> | undefined {
+  let payloads: Map<BackgroundTask, readonly unknown[]> | undefined
+  for (const task of tasks) {
+    const payload = payloadOf(home, task.fn, task.args)
+    if (payload !== undefined) (payloads ??= new Map()).set(task, payload)
+  }
+  return payloads
 }
 
 function create (

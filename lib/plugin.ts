@@ -60,22 +60,27 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
     }
     // Behind every other onSend hook, where the status is final: other plugins' onRoute may add some behind this one.
     // Fastify takes the hooks off the route when all plugins have loaded.
-    queueMicrotask(() => { route.onSend = [route.onSend ?? [], tasks.length > 0 ? passWithRouteTasks : pass].flat() })
+    queueMicrotask(() => { route.onSend = [route.onSend ?? [], tasks.length > 0 ? passRoute : pass].flat() })
 
-    // Where an earlier hook has replied, the route's tasks have not been accepted yet. They are at hand here only:
-    // after callNotFound() the reply has another route's config.
-    function passWithRouteTasks (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): Passed {
-      const queue = queueOf(reply) ?? openQueue(reply, tasks)
-      const refusal = queue.takeRefusal()
-      if (refusal !== undefined && reply.statusCode < 400) {
-        queue.pass(payload, true)
-        done(refusal)
-        return
-      }
-      // A hook that has turned the request away has the last word.
-      if (refusal !== undefined) reply.log.warn({ err: refusal }, 'background tasks of the route refused')
-      return passQueue(queue, payload, true, done)
+    // V8 compiles it for each route anew, once that is busy: what it does is elsewhere.
+    function passRoute (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): Passed {
+      return passWithRouteTasks(tasks, reply, payload, done)
     }
+  }
+
+  // Where an earlier hook has replied, the route's tasks have not been accepted yet. They come with the hook: after
+  // callNotFound() the reply has another route's config.
+  function passWithRouteTasks (tasks: readonly RouteEntry[], reply: FastifyReply, payload: unknown, done: Done): Passed {
+    const queue = queueOf(reply) ?? openQueue(reply, tasks)
+    const refusal = queue.takeRefusal()
+    if (refusal !== undefined && reply.statusCode < 400) {
+      queue.pass(payload, true)
+      done(refusal)
+      return
+    }
+    // A hook that has turned the request away has the last word.
+    if (refusal !== undefined) reply.log.warn({ err: refusal }, 'background tasks of the route refused')
+    return passQueue(queue, payload, true, done)
   }
 
   function acceptRouteTasks (_request: FastifyRequest, reply: FastifyReply, done: Done): void {

@@ -13,6 +13,8 @@ import { isThenable } from './thenable'
 import type { ReplyBackground, TaskFunction, TaskRun, When } from './types'
 import { Waiting } from './waiting'
 
+const NONE: readonly Run[] = []
+
 /** `reply.background`: the runs of one reply. They wait until it settles, then go one at a time, in order. */
 export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, SettlingOwner, Startable {
   previous: Linked | null = null
@@ -22,7 +24,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   readonly #settling: ReplySettling
   readonly #entries = new Waiting<Entry>()
   // Runs of the route's tasks, which do not have their async context yet (R4).
-  #unbound: Run[] = []
+  #unbound: readonly Run[] = NONE
   // Why the route's tasks could not be accepted.
   #refusal: unknown
   #current: Entry | null = null
@@ -61,7 +63,8 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
 
   addTask (task: unknown, ...args: unknown[]): TaskRun<never> {
     const run = createRun(this.#background, this, task, args, 'always')
-    this.#accept([run], [run])
+    const runs = [run]
+    this.#accept(runs, runs)
     return run as TaskRun as TaskRun<never>
   }
 
@@ -186,7 +189,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
     return runs
   }
 
-  #accept (entries: Entry[], runs: Run[]): void {
+  #accept (entries: readonly Entry[], runs: readonly Run[]): void {
     if (this.#size === 0) (this.#settled ? this.#background.live : this.#background.open).add(this)
     this.#size += runs.length
     for (const entry of entries) this.#place(entry)
@@ -213,7 +216,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
 
   #bind (): void {
     for (const run of this.#unbound) run.bind()
-    this.#unbound = []
+    this.#unbound = NONE
   }
 
   #next (): void {
@@ -240,6 +243,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
 
   #admitsRun (run: Run): boolean {
     if (run.isOver) return false
+    if (run.when === 'always') return true
     return run.within(() => {
       try {
         if (this.#holds(run)) return true
@@ -254,7 +258,6 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
 
   #holds (run: Run): boolean {
     const { when } = run
-    if (when === 'always') return true
     if (typeof when === 'function') return truthOf(when(this.#reply.request, this.#reply))
     const { status } = this.#settling
     return (status !== undefined && status < 400) === (when === 'success')

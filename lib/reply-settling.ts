@@ -93,8 +93,10 @@ export class ReplySettling {
 
   /** Nobody waits for the reply any more: lets go of the timer and the connection, until the next `check`. */
   pause (): void {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
+    if (this.#timer !== undefined) {
+      clearTimeout(this.#timer)
+      this.#timer = undefined
+    }
     if (this.#connection !== undefined) waiting.get(this.#connection)?.delete(this)
   }
 

@@ -39,6 +39,16 @@ function compileOne (where: string, value: unknown): RouteEntry {
   return new BackgroundTasks(value.tasks, { concurrency: value.concurrency, onFailure: value.onFailure })
 }
 
+// Apart from the function of each route, which V8 compiles anew for each.
+function runAdopting (
+  attempt: Attempt, run: TaskFunction<[FastifyRequest, FastifyReply]>, request: FastifyRequest, reply: FastifyReply
+): unknown {
+  // Not where the attempt has been ended: what it still returns is ignored (R5).
+  const take = (value: unknown): unknown => Attempt.counts(attempt) ? adopt(value, reply) : undefined
+  const result = run.call(attempt, request, reply)
+  return isThenable(result) ? Promise.resolve(result).then(take) : take(result)
+}
+
 /** A route's function may return tasks: they go to the end of the reply's queue. */
 function adoptingResult (where: string, fn: TaskFunction<never[]>): TaskFunction<never[]> {
   const defined = definedBy(fn)
@@ -47,11 +57,11 @@ function adoptingResult (where: string, fn: TaskFunction<never[]>): TaskFunction
       `the durable task ${defined.options.name}, which would get request and reply`)
   }
   const run = functionOf(fn, defined) as TaskFunction<[FastifyRequest, FastifyReply]>
-  function routeTask (this: TaskContext, request: FastifyRequest, reply: FastifyReply): unknown {
-    // Not where the attempt has been ended: what it still returns is ignored (R5).
-    const take = (value: unknown): unknown => Attempt.counts(this as Attempt) ? adopt(value, reply) : undefined
-    const result = run.call(this, request, reply)
-    return isThenable(result) ? Promise.resolve(result).then(take) : take(result)
+  // A method has no prototype: each request sees at once that it may be a task.
+  const { routeTask } = {
+    routeTask (this: TaskContext, request: FastifyRequest, reply: FastifyReply): unknown {
+      return runAdopting(this as Attempt, run, request, reply)
+    }
   }
   return (defined === undefined
     ? Object.defineProperty(routeTask, 'name', { value: nameOf(fn) })
