@@ -55,9 +55,12 @@ export function defectOf (job: Job): string | undefined {
   return undefined
 }
 
-/** What can be read of a job as a task. Of one with a defect, no arguments. */
-export function toTask (job: Job): StoredTask {
-  const data: JobData = defectOf(job) === undefined ? job.data : { args: [] }
+/** A job without a defect, as a task. */
+export function toTask (job: Job<JobData>): StoredTask {
+  return readTask(job, job.data)
+}
+
+function readTask (job: Job, data: JobData): StoredTask {
   return {
     id: job.id as string,
     name: job.name,
@@ -89,11 +92,13 @@ export function cancelReasonOf ({ data }: Job<Partial<JobData> | null>): string 
 
 /** @param state BullMQ's name for where it stands. */
 export function toSnapshot (job: Job, state: string): StoredSnapshot {
-  const made = defectOf(job) === undefined ? attemptsMadeOf(job) : job.attemptsMade
+  const isTask = defectOf(job) === undefined
+  const made = isTask ? attemptsMadeOf(job) : job.attemptsMade
   const ours = toState(job, state, made)
   const failure = state === 'failed' || ours === 'retrying' ? failureOf(job) : undefined
   return {
-    task: toTask(job),
+    // Of what is none, no arguments.
+    task: isTask ? toTask(job) : readTask(job, { args: [] }),
     state: ours,
     attempt: failure?.attempt ?? (ours === 'active' ? made + 1 : made),
     progress: progressOf(job.progress),
@@ -161,8 +166,9 @@ function isMissingOrCount (value: unknown): boolean {
 function pollutes (data: object): boolean {
   const waiting: object[] = [data]
   for (let value = waiting.pop(); value !== undefined; value = waiting.pop()) {
-    if (Object.hasOwn(value, '__proto__')) return true
-    for (const [key, inner] of Object.entries(value)) {
+    for (const key in value) {
+      if (key === '__proto__') return true
+      const inner = (value as Record<string, unknown>)[key]
       if (typeof inner !== 'object' || inner === null) continue
       if (key === 'constructor' && Object.hasOwn(inner, 'prototype')) return true
       waiting.push(inner)
