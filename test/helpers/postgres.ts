@@ -80,5 +80,12 @@ function asUser (dir: string): SpawnOptions {
 function signalAll (child: ChildProcess | undefined, signal: NodeJS.Signals): void {
   if (child?.pid === undefined) return
   const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim()
-  for (const pid of [child.pid, ...children.split(' ').filter(Boolean).map(Number)]) process.kill(pid, signal)
+  for (const pid of [child.pid, ...children.split(' ').filter(Boolean).map(Number)]) {
+    try {
+      process.kill(pid, signal)
+    } catch (error) {
+      // One whose connection is gone may have ended by now.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
 }
