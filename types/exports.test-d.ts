@@ -6,7 +6,7 @@ import byDefault, {
 } from 'fastify-background'
 import type {
   AppBackground, AttemptEvent, BackgroundOptions, BackgroundStats, BackgroundTasksOptions, Backoff, CancelledEvent,
-  Delivery, Engine, EngineFeatures, EngineWorker, OnFailure, Outcome, ProgressEvent, ReplyBackground, RetryingEvent,
+  Delivery, Engine, EngineFeatures, EngineWorker, HistoryOptions, OnFailure, Outcome, ProgressEvent, ReplyBackground, RetryingEvent,
   RouteBackground, RouteTask, RouteTaskFunction, StoredChange, StoredError, StoredPage, StoredQuery, StoredSnapshot,
   StoredState, StoredTask, TaskContext, TaskDefinition, TaskEvent, TaskFunction, TaskOptions, TaskPolicy, TaskProgress,
   TaskRun, TaskSnapshot, TaskState, When
