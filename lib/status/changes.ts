@@ -34,10 +34,6 @@ export class Changes {
     this.#heartbeat = heartbeat
   }
 
-  get size (): number {
-    return this.#size
-  }
-
   /**
    * @returns what ends it.
    * @throws `FST_ERR_BACKGROUND_TOO_MANY_LISTENERS`

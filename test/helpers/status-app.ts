@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
 import type { Test } from 'tap'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import background from '../../lib/index'
@@ -63,9 +66,12 @@ export interface Events {
 
 /** Opens an event stream, as a browser's EventSource would. */
 export async function openEvents (url: string, headers: Record<string, string> = {}): Promise<Events> {
-  const controller = new AbortController()
-  const response = await fetch(url, { headers: { accept: 'text/event-stream', ...headers }, signal: controller.signal })
-  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
+  // A connection of its own, that ends with it.
+  const request = get(url, { agent: false, headers: { accept: 'text/event-stream', ...headers } })
+  const [message] = await once(request, 'response') as [IncomingMessage]
+  message.on('error', () => {}) // to leave is what some tests are about
+  const response = responseOf(message)
+  const reader = response.status !== 200 ? undefined : response.body?.pipeThrough(new TextDecoderStream() as never).getReader() as ReadableStreamDefaultReader<string> | undefined
   let text = ''
   const events: Events = {
     response,
@@ -90,9 +96,15 @@ export async function openEvents (url: string, headers: Record<string, string> =
       for (let event = await events.next(); event !== undefined; event = await events.next()) all.push(event)
       return all
     },
-    leave: () => controller.abort()
+    leave: () => { request.destroy() }
   }
   return events
+}
+
+function responseOf (message: IncomingMessage): Response {
+  const body = message.statusCode === 204 ? null : Readable.toWeb(message) as ReadableStream
+  if (body === null) message.resume()
+  return new Response(body, { status: message.statusCode, headers: message.headers as Record<string, string> })
 }
 
 function parse (block: string): SeenEvent {

@@ -55,5 +55,5 @@ t.test('status: the wait of a Prefer header is a number of seconds, the first co
     ['wait=10', 10], ['Wait = "5"', 5], ['respond-async, wait=10', 10], ['wait=0', 0], ['wait=10; x=1', 10], ['wait=1, wait=9', 1],
     [undefined, undefined], ['', undefined], ['wait', undefined], ['wait=', undefined], ['wait=-1', undefined], ['wait=1.5', undefined],
     ['wait=abc, wait=9', undefined], ['await=10', undefined], ['wait=99999999999', undefined], ['respond-async', undefined]
-  ] as const) t.equal(waitOf(prefer), wait, prefer)
+  ] as const) t.equal(waitOf(prefer), wait, String(prefer))
 })
