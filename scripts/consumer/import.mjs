@@ -7,6 +7,7 @@ import background, {
 } from 'fastify-background'
 import * as everything from 'fastify-background'
 import { getTaskContext } from 'fastify-background/context'
+import status, { fastifyBackgroundStatus } from 'fastify-background/status'
 
 const required = createRequire(import.meta.url)('fastify-background')
 assert.equal(background, required)
@@ -44,6 +45,18 @@ assert.equal(getTaskContext(), undefined)
 
 assert.throws(() => app.background.addTask('send'), errorCodes.FST_ERR_BACKGROUND_INVALID_TASK)
 await app.close()
+
+// Who asks for the status is told.
+const asked = fastify()
+await asked.register(background)
+await asked.register(status, { prefix: '/runs' })
+asked.post('/', (request, reply) => reply.accepted(reply.background.addTask(() => {})))
+const accepted = await asked.inject({ method: 'POST', url: '/' })
+await asked.background.idle()
+assert.equal(accepted.statusCode, 202)
+assert.equal((await asked.inject(accepted.headers.location)).json().state, 'completed')
+assert.equal(status, fastifyBackgroundStatus)
+await asked.close()
 
 // It can be registered by its name, too.
 const named = fastify()
