@@ -22,6 +22,7 @@ export interface Example {
 export function startExample (t: Test, file: string, ...nodeOptions: string[]): Example {
   const paths = {
     'fastify-background': [join(ROOT, 'lib/index.ts')],
+    'fastify-background/status': [join(ROOT, 'lib/status/index.ts')],
     'fastify-background/*': [join(ROOT, 'lib/engines/*.ts')]
   }
   const directory = t.testdir({
