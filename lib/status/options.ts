@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify'
+import type { FastifyReply, FastifyRequest, RegisterOptions, RouteShorthandOptions } from 'fastify'
 import { aBoolean, aFunction, assertOptions, integer, type Check, type Checks } from '../checks'
 import type { TaskRun, TaskSnapshot } from '../types'
 
@@ -52,8 +52,8 @@ export interface StatusOptions extends StatusHooks {
    */
   heartbeat?: number
   /** Fastify's own, for the routes of the plugin. */
-  logLevel?: RouteShorthandOptions['logLevel']
-  logSerializers?: RouteShorthandOptions['logSerializers']
+  logLevel?: RegisterOptions['logLevel']
+  logSerializers?: RegisterOptions['logSerializers']
 }
 
 /** What the plugin adds to a reply. */
