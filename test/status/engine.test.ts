@@ -88,6 +88,13 @@ t.test('status: an engine that is away is a 503, not a 404', async (t) => {
   t.notMatch(JSON.stringify(body), '10.0.0.1')
 })
 
+t.test('status: an engine is not asked for what is no id', async (t) => {
+  const { web, engine } = await twoProcesses(t, durable('task', () => {}))
+  engine.gates.find = () => { throw new Error('asked') }
+
+  for (const id of ['x', '1:2', '*', '%00', '__proto__']) t.equal((await web.ask({ id })).status, 404, id)
+})
+
 t.test('status: a stream outlives an engine that was away', async (t) => {
   const [more, go] = [latch(), latch()]
   const { web, engine, worker } = await twoProcesses(t, durable('task', async function () {
