@@ -117,3 +117,10 @@ export const FST_ERR_BACKGROUND_TOO_MANY_LISTENERS: FastifyErrorConstructor<{
 for (const error of [FST_ERR_BACKGROUND_ENGINE_AWAY, FST_ERR_BACKGROUND_TOO_MANY_LISTENERS]) {
   Object.assign(error.prototype, { headers: Object.freeze({ 'retry-after': '10' }) })
 }
+
+/** A request that changes something has come to the dashboard, and not from its page: a 403. */
+export const FST_ERR_BACKGROUND_CROSS_SITE: FastifyErrorConstructor<{
+  code: 'FST_ERR_BACKGROUND_CROSS_SITE', statusCode: 403
+}, []> = createError(
+  'FST_ERR_BACKGROUND_CROSS_SITE', 'The request does not come from the page of the dashboard', 403
+)

@@ -148,6 +148,11 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     return this.#ended === undefined ? undefined : toEpoch(this.#ended)
   }
 
+  /** What its function is called with; `null` where it is over (R6). */
+  get args (): readonly unknown[] | null {
+    return this.#args
+  }
+
   /** Whether it has had a turn. */
   get hasStarted (): boolean {
     return this.#started !== undefined

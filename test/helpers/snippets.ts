@@ -11,6 +11,7 @@ import { bullmq, type BullmqOptions } from '../../lib/engines/bullmq'
 import { journal, type JournalOptions } from '../../lib/engines/journal'
 import background from '../../lib/index'
 import status from '../../lib/status/index'
+import { dashboard } from './dashboard'
 import { ROOT, type Snippet } from './docs'
 
 export interface Running {
@@ -48,6 +49,7 @@ export async function run (snippet: Snippet, places: Places, print: (line: strin
     'fastify-background': background,
     'fastify-background/context': context,
     'fastify-background/status': status,
+    'fastify-background/dashboard': dashboard,
     'fastify-background/journal': {
       journal: (options: JournalOptions) => journal({ ...options, location: join(places.directory, options.location) })
     },
@@ -79,7 +81,11 @@ export function typeErrors (snippets: Snippet[]): string[] {
   Object.assign(options, {
     module: ts.ModuleKind.NodeNext,
     moduleResolution: ts.ModuleResolutionKind.NodeNext,
-    paths: { 'fastify-background': [join(ROOT, 'lib/index.ts')], 'fastify-background/*': [join(ROOT, 'lib/*.ts')] },
+    paths: {
+      'fastify-background': [join(ROOT, 'lib/index.ts')],
+      'fastify-background/dashboard': [join(ROOT, 'lib/dashboard/dashboard.ts')],
+      'fastify-background/*': [join(ROOT, 'lib/*.ts')]
+    },
     noUnusedLocals: false,
     noUnusedParameters: false,
     skipLibCheck: true
