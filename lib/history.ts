@@ -36,6 +36,17 @@ export class History {
     for (const [channel, listener] of this.#listeners) subscribe(channel, listener)
   }
 
+  /** In the order in which they came. */
+  get unfinished (): Iterable<Run> {
+    return this.#unfinished
+  }
+
+  /** In the order in which they ended. */
+  get finished (): Iterable<Run> {
+    this.#evict()
+    return this.#finished.values()
+  }
+
   /** A run that has finished, while it is kept. */
   get (id: string): Run | undefined {
     this.#evict()

@@ -88,7 +88,7 @@ export class Overview implements FrameSource {
       const list = run.state === 'active' ? own.running : own.waiting
       if (list.length < limit) list.push(run)
     }
-    for (const run of this.#runs.failed) {
+    for (const run of this.#runs.failed()) {
       if (own.failed.length >= limit) break
       if (this.#isOurs(run)) own.failed.push(run)
     }
@@ -110,7 +110,7 @@ export class Overview implements FrameSource {
 
   /** What this process has in its hands it knows better: the engine's answer may be two seconds old. */
   #isElsewhere (name: ListName, id: string): boolean {
-    const run = this.#background.get(id)
+    const run = this.#background.ledger.get(id)
     return run !== undefined && name !== (run.state === 'active' ? 'running' : 'waiting')
   }
 

@@ -9,6 +9,7 @@ export class Ring<T> {
   }
 
   push (item: T): void {
+    if (this.#size === 0) return
     this.#items[this.#next] = item
     this.#next = (this.#next + 1) % this.#size
   }

@@ -1,75 +1,50 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Background } from '../background'
+import { FINISHED } from '../events'
+import type { History } from '../history'
 import type { Run } from '../task-run'
 import type { TaskEvent } from '../types'
 import { Ring } from './ring'
 
-const NAME = 'fastify.background.task'
-const BEGINNINGS = [`${NAME}.queued`, `tracing:${NAME}:start`]
-const ENDINGS = [`tracing:${NAME}:end`, `tracing:${NAME}:asyncEnd`, `${NAME}.cancelled`, `${NAME}.discarded`]
-
-// Apart from each other: a thousand completed ones are not to push out a failure.
 const FAILED_KEPT = 500
-const OTHERS_KEPT = 500
-
-const SLACK = 100
 
 /** The runs of this process that are not finished, and the last ones that are. */
 export class Runs {
   readonly #background: Background
-  readonly #unfinished = new Set<Run>()
-  readonly #failed = new Ring<Run>(FAILED_KEPT)
-  readonly #others = new Ring<Run>(OTHERS_KEPT)
+  readonly #history: History
+  // Apart from the history: a thousand that completed are not to push out a failure.
+  readonly #failed: Ring<Run>
 
   constructor (background: Background) {
     this.#background = background
-    for (const name of BEGINNINGS) subscribe(name, this.#begin)
-    for (const name of ENDINGS) subscribe(name, this.#end)
+    this.#history = background.keepHistory()
+    this.#failed = new Ring(Math.min(FAILED_KEPT, background.options.history.count))
+    subscribe(FINISHED, this.#note)
   }
 
   /** In the order in which they came. */
   get unfinished (): Iterable<Run> {
-    this.#sweep()
-    return this.#unfinished
+    return this.#history.unfinished
   }
 
   /** The newest first. */
-  get failed (): Iterable<Run> {
-    this.#sweep()
-    return this.#failed
+  * failed (): Generator<Run> {
+    const oldest = Date.now() - this.#background.options.history.age
+    for (const run of this.#failed) if (run.finishedAt! > oldest) yield run
   }
 
+  /** The failed ones, then all that the history has, the newest first each. */
   * finished (): Generator<Run> {
-    this.#sweep()
-    yield * this.#failed
-    yield * this.#others
+    yield * this.failed()
+    yield * [...this.#history.finished].reverse()
   }
 
   close (): void {
-    for (const name of BEGINNINGS) unsubscribe(name, this.#begin)
-    for (const name of ENDINGS) unsubscribe(name, this.#end)
+    unsubscribe(FINISHED, this.#note)
   }
 
-  readonly #begin = (message: unknown): void => {
+  readonly #note = (message: unknown): void => {
     const { background, run } = message as TaskEvent
-    if (background !== this.#background) return
-    // Of a run whose condition threw there is no ending, nor of one that was stored elsewhere.
-    if (this.#unfinished.size > 2 * this.#background.ledger.unfinished + SLACK) this.#sweep()
-    this.#unfinished.add(run as Run)
-  }
-
-  readonly #end = (message: unknown): void => {
-    const { background, run } = message as TaskEvent
-    if (background === this.#background && (run as Run).isOver) this.#finish(run as Run)
-  }
-
-  #sweep (): void {
-    for (const run of this.#unfinished) if (run.isOver) this.#finish(run)
-  }
-
-  #finish (run: Run): void {
-    if (!this.#unfinished.delete(run)) return
-    if (run.state === 'failed') this.#failed.push(run)
-    else if (run.state !== 'stored') this.#others.push(run)
+    if (background === this.#background && run.state === 'failed') this.#failed.push(run as Run)
   }
 }

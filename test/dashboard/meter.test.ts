@@ -75,6 +75,9 @@ t.test('a ring keeps the newest, the newest first', async (t) => {
   t.strictSame([...ring], [2, 1])
   for (const each of [3, 4, 5]) ring.push(each)
   t.strictSame([...ring], [5, 4, 3])
+  const none = new Ring<number>(0)
+  none.push(1)
+  t.strictSame([...none], [])
 })
 
 t.test('attempts are counted once each: synchronous, asynchronous, failed, retried, cancelled; those of other applications are not', async (t) => {

@@ -38,6 +38,24 @@ t.test('one that waits for its next attempt is queued, with the error of the las
   t.match(await listed(app, 'waiting'), [{ state: 'retrying', attempt: 1, error: 'Error: not yet' }])
 })
 
+t.test('progress need not have a message', async (t) => {
+  const app = await createDashboard(t, { background: { closeTimeout: 0 } })
+  const run = app.background.addTask(async function () {
+    this.progress(0.75)
+    await latch()
+  })
+  await until(() => run.progress !== undefined)
+  t.strictSame((await listed(app, 'running'))[0].progress, { value: 0.75 })
+})
+
+t.test('the option history bounds the failures that are kept, too', async (t) => {
+  for (const [history, kept] of [[{ count: 2 }, 2], [{ count: 0 }, 0], [{ age: 0 }, 0]] as const) {
+    const app = await createDashboard(t, { background: { history } })
+    for (let i = 0; i < 3; i++) await app.background.addTask(() => { throw new Error('no') }).finished()
+    t.equal((await listed(app, 'failed')).length, kept)
+  }
+})
+
 t.test('a run that failed without an attempt is among the failures', async (t) => {
   const app = await createDashboard(t)
   const strange = defineTask(() => {}, { name: 'strange', when: () => { throw new Error('no condition') } })
@@ -94,11 +112,12 @@ t.test('of more than ten thousand that wait, a sample is looked at', async (t) =
 
 t.test('the failures are the newest first, and those that completed push none out', async (t) => {
   const app = await createDashboard(t)
-  for (const name of ['first', 'second']) await app.background.addTask(defineTask(() => { throw new Error(name) }, { name })).finished()
+  for (const name of ['first', 'second', 'third']) await app.background.addTask(defineTask(() => { throw new Error(name) }, { name })).finished()
   for (let i = 0; i < 2_000; i++) app.background.addTask(() => {})
   await app.background.idle()
   const failed = await listed(app, 'failed')
-  t.strictSame(failed.map(({ name }) => name), ['second', 'first'])
+  t.strictSame(failed.map(({ name }) => name), ['third', 'second', 'first'])
+  t.match((await app.inject('/background/runs?list=failed&limit=1')).json(), { runs: [{ name: 'third' }], more: true })
 })
 
 t.test('a search finds by a part of the name or the beginning of the id, whatever the state', async (t) => {
@@ -113,6 +132,7 @@ t.test('a search finds by a part of the name or the beginning of the id, whateve
   t.strictSame(await search(active.id.slice(0, 13)), [active.id])
   t.strictSame(await search(done.id), [done.id])
   t.strictSame(await search('nothing'), [])
+  await app.background.addTask(function sendCard () {}).finished()
   t.match((await app.inject('/background/runs?search=send&limit=1')).json(), { runs: { length: 1 }, more: true })
 })
 

@@ -62,6 +62,35 @@ t.test('a run is in one list once, as its process knows it', async (t) => {
   goOn.open()
 })
 
+t.test('of a local engine, each run is in a list once, however many there are', async (t) => {
+  const goOn = latch()
+  const engine = new MemoryEngine({ local: true })
+  const work = durable('work', async () => { await goOn })
+  const app = await createDashboard(t, { background: { engine, tasks: [work], concurrency: 1 } })
+  await app.ready()
+  for (let i = 0; i < 120; i++) app.background.addTask(work)
+  await until(() => app.background.stats().active === 1 && engine.memory.entries.size === 120)
+  const feed = await openFeed(t, app)
+  const { lists } = await feed.until(({ engine }) => engine?.counts !== undefined)
+  t.strictSame([lists.running.runs.length, lists.waiting.runs.length, lists.waiting.more], [1, 50, true])
+  const ids = (await listed(app, 'waiting')).map(({ id }) => id)
+  t.strictSame([ids.length, new Set(ids).size], [119, 119])
+  goOn.open()
+  await app.background.idle()
+})
+
+t.test('a failure whose end is not known is the last of its list', async (t) => {
+  const { web, memory, mine, add } = await createPair(t)
+  const id = await add('breaks')
+  await until(() => memory.entries.get(id)!.state === 'failed')
+  for (const each of [1, 2]) {
+    const id = randomUUID()
+    mine.put({ name: `unknown-${each}`, id })
+    memory.entries.get(id)!.state = 'failed'
+  }
+  t.strictSame((await listed(web, 'failed')).map(({ name }) => name), ['send-email', 'unknown-2', 'unknown-1'])
+})
+
 t.test('a durable run that is over is as the engine says, not as this process has known it', async (t) => {
   const { worker, memory, add, mend } = await createPair(t)
   const id = await add('breaks')
