@@ -3,7 +3,7 @@ import UPlot, { type AlignedData } from 'uplot'
 import { hour } from './format'
 import { useDark } from './use-dark'
 
-const HEIGHT = 150
+const HEIGHT = 140
 const AXIS_WIDTH = 64
 
 export interface Series {
@@ -66,7 +66,7 @@ function draw (element: HTMLElement, series: Series[], format: (value: number) =
     legend: { show: false },
     cursor: { show: false },
     scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
-    axes: [{ ...axis, space: 60, values: (_plot, values) => values.map(hour) }, { ...axis, size: AXIS_WIDTH, values: (_plot, values) => values.map(format) }],
+    axes: [{ ...axis, space: 60, size: 30, values: (_plot, values) => values.map(hour) }, { ...axis, size: AXIS_WIDTH, values: (_plot, values) => values.map(format) }],
     series: [{}, ...series.map(({ label, color }) => ({
       label, stroke: style.getPropertyValue(color), width: 1.5, points: { show: hasGaps, size: 3, fill: style.getPropertyValue(color) }
     }))]

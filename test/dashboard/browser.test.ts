@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
+import { defineTask } from '../../lib/definition'
+import { journal } from '../../lib/engines/journal'
 import { listen } from '../helpers/app'
 import { needsBrowser, openPage, type Opened as OpenedPage } from '../helpers/browser'
 import { createDashboard, type Settings } from '../helpers/dashboard'
@@ -11,7 +13,6 @@ import { ROOT } from '../helpers/docs'
 import { durable } from '../helpers/durable'
 import { latch, type Latch } from '../helpers/latch'
 import { MemoryEngine } from '../helpers/memory-engine'
-import { defineTask } from '../../lib/definition'
 
 // A browser takes its time, on a machine that may have other things to do.
 t.setTimeout(300_000)
@@ -322,7 +323,7 @@ test('the picture in the documents is of this page', async (t) => {
   const picture = process.env.PICTURE
   let fails = 3
   const send = durable('send-email', async () => { if (fails-- > 0) throw new Error('connect ECONNREFUSED 10.0.0.7:25') })
-  const opened = await open(t, { background: { engine: new MemoryEngine({ local: true }), tasks: [send], concurrency: 6 } }, { viewport: { width: 1000, height: 1180 }, colorScheme: 'light' })
+  const opened = await open(t, { background: { engine: journal({ location: t.testdir() }), tasks: [send], concurrency: 6 } }, { viewport: { width: 1100, height: 1300 }, colorScheme: 'light' })
   const { app, page, complaints } = opened
   await fill(opened, ['import-orders', 'resize', 'build-report'])
   for (let i = 0; i < 3; i++) app.background.addTask(send)

@@ -23,6 +23,7 @@ export function startExample (t: Test, file: string, ...nodeOptions: string[]): 
   const paths = {
     'fastify-background': [join(ROOT, 'lib/index.ts')],
     'fastify-background/status': [join(ROOT, 'lib/status/index.ts')],
+    'fastify-background/dashboard': [join(ROOT, 'lib/dashboard/dashboard.ts')],
     'fastify-background/*': [join(ROOT, 'lib/engines/*.ts')]
   }
   const directory = t.testdir({
