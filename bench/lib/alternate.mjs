@@ -18,7 +18,7 @@ const WARM_UP = 2
  * @param names the variants to run
  * @param processes how many times they are all started anew: a process keeps its luck
  * @param rounds how many times each process is measured, after the rounds to warm up
- * @param load sends the requests
+ * @param load sends the requests, and is told which variant they are for
  * @param value what is reported of `{ cpu, elapsed }`
  * @returns for each variant, the microseconds of CPU time that each request of each round took its server
  */
@@ -30,7 +30,7 @@ export async function alternate (
   return await takeTurns(SERVER, file, names, processes, rounds, async (name, { child, hello }) => {
     const before = await ask(child, 'report')
     const began = performance.now()
-    await load(hello.url, requests, connections)
+    await load(hello.url, requests, connections, name)
     const elapsed = (performance.now() - began) * 1_000
     const after = await settled(child, name, before, requests, check)
     return value({ cpu: (after.cpu - before.cpu) / requests, elapsed: elapsed / requests })

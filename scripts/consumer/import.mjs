@@ -8,6 +8,7 @@ import background, {
 import * as everything from 'fastify-background'
 import { getTaskContext } from 'fastify-background/context'
 import status, { fastifyBackgroundStatus } from 'fastify-background/status'
+import dashboardByDefault, { dashboard } from 'fastify-background/dashboard'
 
 const required = createRequire(import.meta.url)('fastify-background')
 assert.equal(background, required)
@@ -58,9 +59,12 @@ assert.equal((await asked.inject(accepted.headers.location)).json().state, 'comp
 assert.equal(status, fastifyBackgroundStatus)
 await asked.close()
 
-// It can be registered by its name, too.
+// It can be registered by its name, too, and the dashboard as well.
 const named = fastify()
 await named.register(fastifyBackground)
+assert.equal(dashboard, dashboardByDefault)
+await named.register(dashboard, { prefix: '/tasks', allowAnonymous: true })
+assert.match((await named.inject('/tasks/')).body, /Background tasks/)
 await named.background.addTask(() => { seen.push('named') }).finished()
 assert.equal(seen.at(-1), 'named')
 await named.close()

@@ -53,6 +53,15 @@ async function main () {
   assert.equal(status.default, status)
   assert.equal(typeof status, 'function')
 
+  // The dashboard brings its page.
+  const dashboard = require('fastify-background/dashboard')
+  const shown = fastify()
+  await shown.register(background)
+  await shown.register(dashboard, { allowAnonymous: true })
+  for (const name of ['', 'page.js', 'page.css', 'icon.svg']) assert.equal((await shown.inject(`/background/${name}`)).statusCode, 200)
+  assert.equal(dashboard.default, dashboard)
+  await shown.close()
+
   await app.close()
   assert.throws(() => app.background.addTask(() => {}), background.errorCodes.FST_ERR_BACKGROUND_CLOSED)
 }
