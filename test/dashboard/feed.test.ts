@@ -144,6 +144,16 @@ t.test('one that takes frames now and then is not', async (t) => {
   t.notOk(slow.destroyed)
 })
 
+t.test('after a quarter of an hour a page has to ask again, so that its hooks are asked as well', async (t) => {
+  const { feed, tick } = createFeed(t)
+  const page = new Response()
+  feed.add(page.raw)
+  for (let second = 1; second < 900; second++) tick()
+  t.strictSame([page.ended, page.written.length], [false, 900])
+  tick()
+  t.strictSame([page.ended, page.written.length], [true, 900])
+})
+
 t.test('an error of its connection harms nobody', async (t) => {
   const { feed, tick } = createFeed(t)
   const [broken, whole] = [new Response(), new Response()]
