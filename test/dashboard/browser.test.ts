@@ -259,8 +259,9 @@ test('with the keyboard alone: search, open a row, cancel, and the focus is neve
   await page.keyboard.press('Enter')
   await page.getByRole('status').getByText(/^Cancelled: import-orders/).waitFor()
   await row(page, 'import-orders').waitFor({ state: 'detached' })
-  await page.waitForFunction('/^Running/.test(document.activeElement.textContent)')
-  t.match(await focused(), /^Running/, 'near the row that has gone')
+  // The browser gives the focus back to the row at first, and the row goes with the next frame.
+  while (!/^Running/.test(await focused())) await page.evaluate('new Promise(requestAnimationFrame)')
+  t.pass('near the row that has gone')
 })
 
 test('pause stops the page, and goes on where it is', async (t) => {
