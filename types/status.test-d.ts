@@ -1,7 +1,7 @@
 import { expectTypeOf } from 'expect-type'
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { TaskProgress, TaskRun, TaskSnapshot, TaskState } from 'fastify-background'
-import statusByDefault, { fastifyBackgroundStatus } from 'fastify-background/status'
+import statusByDefault, { status } from 'fastify-background/status'
 import type { AcceptedReply, RunStatus, StatusHooks, StatusOptions } from 'fastify-background/status'
 import required = require('fastify-background/status')
 
@@ -10,15 +10,15 @@ declare const reply: FastifyReply
 declare const run: TaskRun<number>
 
 // The plugin is the default export, a named one, and what `require` gives.
-expectTypeOf(fastifyBackgroundStatus).toExtend<FastifyPluginAsync<StatusOptions>>()
-expectTypeOf<typeof statusByDefault>().toExtend<typeof fastifyBackgroundStatus>()
+expectTypeOf(status).toExtend<FastifyPluginAsync<StatusOptions>>()
+expectTypeOf<typeof statusByDefault>().toExtend<typeof status>()
 expectTypeOf(required).toEqualTypeOf(statusByDefault)
-expectTypeOf(required.default).toExtend<typeof fastifyBackgroundStatus>()
+expectTypeOf(required.default).toExtend<typeof status>()
 expectTypeOf<required.StatusOptions>().toEqualTypeOf<StatusOptions>()
 
 app.register(statusByDefault)
 app.register(required, { prefix: '/runs' })
-app.register(fastifyBackgroundStatus, {
+app.register(status, {
   prefix: '',
   authorize: async (request, run) => {
     expectTypeOf(request).toEqualTypeOf<FastifyRequest>()

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { plugin } from './plugin'
 import type { DashboardOptions } from './options'
 
-// What Node finds for `import { dashboard } from 'fastify-background/dashboard'`.
+// What Node finds for `import { dashboard } from 'fastify-background/dashboard'`: see ../index.ts.
 module.exports.dashboard = undefined
 
 /** The plugin: `await app.register(dashboard, options)`, after fastify-background itself. */

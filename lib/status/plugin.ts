@@ -41,5 +41,5 @@ function assertRun (run: unknown): void {
 }
 
 export const plugin: FastifyPluginAsync<StatusOptions> = fp(fastifyBackgroundStatus, {
-  fastify: '5.x', name: 'fastify-background-status', dependencies: ['fastify-background']
+  fastify: '5.x', name: 'fastify-background/status', dependencies: ['fastify-background']
 })

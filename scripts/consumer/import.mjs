@@ -7,7 +7,7 @@ import background, {
 } from 'fastify-background'
 import * as everything from 'fastify-background'
 import { getTaskContext } from 'fastify-background/context'
-import status, { fastifyBackgroundStatus } from 'fastify-background/status'
+import statusByDefault, { status } from 'fastify-background/status'
 import dashboardByDefault, { dashboard } from 'fastify-background/dashboard'
 
 const required = createRequire(import.meta.url)('fastify-background')
@@ -56,7 +56,7 @@ const accepted = await asked.inject({ method: 'POST', url: '/' })
 await asked.background.idle()
 assert.equal(accepted.statusCode, 202)
 assert.equal((await asked.inject(accepted.headers.location)).json().state, 'completed')
-assert.equal(status, fastifyBackgroundStatus)
+assert.equal(status, statusByDefault)
 await asked.close()
 
 // It can be registered by its name, too, and the dashboard as well.

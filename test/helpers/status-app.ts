@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import background from '../../lib/index'
 import type { RunStatus } from '../../lib/status/view'
-import status from '../../lib/status/index'
+import status from '../../lib/status/status'
 import { listen } from './app'
 
 export interface StatusApp {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import Fastify from 'fastify'
 import background from '../../lib/index'
-import status from '../../lib/status/index'
+import status from '../../lib/status/status'
 
 const PATH = "'' or a path that begins with / and does not end with it"
 const HOOKS = 'a function or a list of functions'

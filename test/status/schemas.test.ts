@@ -2,7 +2,7 @@ import swagger from '@fastify/swagger'
 import t from 'tap'
 import Fastify from 'fastify'
 import background from '../../lib/index'
-import status from '../../lib/status/index'
+import status from '../../lib/status/status'
 
 t.test('status: @fastify/swagger shows the routes with all that they take and give', async (t) => {
   const app = Fastify()

@@ -1,7 +1,7 @@
 import t from 'tap'
 import Fastify from 'fastify'
 import background from '../../lib/index'
-import status from '../../lib/status/index'
+import status from '../../lib/status/status'
 import { listen } from '../helpers/app'
 import { latch, until } from '../helpers/latch'
 import { createAppWithStatus } from '../helpers/status-app'
@@ -264,7 +264,7 @@ t.test('status: it needs fastify-background', async (t) => {
 
 t.test('status: the plugin is the export, the default and a named one', async (t) => {
   t.equal(status.default, status)
-  t.equal(status.fastifyBackgroundStatus, status)
+  t.equal(status.status, status)
 })
 
 t.test('status: called as a function, it is the plugin', async (t) => {
