@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import type { ShownRun } from '../lib/dashboard/frame'
 import type { Action } from './api'
 import { short } from './format'
@@ -23,7 +23,8 @@ const WORDS: Record<Action, { title: string, text: string, yes: string, no: stri
 /** Asks before something is changed. The browser keeps the focus in the dialog, and gives it back. */
 export function Confirm ({ pending, onAnswer }: { pending: Pending | undefined, onAnswer: (isYes: boolean) => unknown }) {
   const dialog = useRef<HTMLDialogElement>(null)
-  useEffect(() => {
+  // At once: what it gives the focus back to may be gone soon.
+  useLayoutEffect(() => {
     if (pending === undefined) dialog.current!.close()
     else dialog.current!.showModal()
   }, [pending])

@@ -21,19 +21,20 @@ interface RunListProps {
 export function RunList ({ name, title, list, empty, now, trouble, onAct, children }: RunListProps) {
   const heading = useRef<HTMLHeadingElement>(null)
   const section = useRef<HTMLElement>(null)
-  const hadFocus = useRef(false)
+  const focused = useRef<Element | null>(null)
 
   // A row goes when its run is over: who was on it is to stay near.
   useLayoutEffect(() => {
-    if (hadFocus.current && document.activeElement === document.body) heading.current!.focus()
+    if (focused.current === null || focused.current.isConnected || document.activeElement !== document.body) return
+    heading.current!.focus({ preventScroll: true })
   })
 
   const runs = list?.runs ?? []
   return (
     <section
       ref={section} aria-labelledby={`list-${name}`}
-      onFocusIn={() => { hadFocus.current = true }}
-      onFocusOut={({ relatedTarget }) => { hadFocus.current = relatedTarget === null || section.current!.contains(relatedTarget as Node) }}
+      onFocusIn={({ target }) => { focused.current = target as Element }}
+      onFocusOut={({ relatedTarget }) => { if (isElsewhere(relatedTarget as Element | null)) focused.current = null }}
     >
       <h2 ref={heading} id={`list-${name}`} tabIndex={-1}>{title} <small>{count(runs.length)}{list?.more === true && '+'}</small></h2>
       {trouble !== undefined && <p class='trouble'>{trouble}</p>}
@@ -43,4 +44,9 @@ export function RunList ({ name, title, list, empty, now, trouble, onAct, childr
       {children}
     </section>
   )
+
+  // A dialog gives the focus back, and may find no row to give it to.
+  function isElsewhere (target: Element | null): boolean {
+    return target !== null && !section.current!.contains(target) && target.closest('dialog') === null
+  }
 }

@@ -103,15 +103,18 @@ test('cancel asks first, then ends the run and says so', async (t) => {
   t.strictSame(complaints, [])
 })
 
-test('what cannot be done is said', async (t) => {
+test('what cannot be done is said, and the focus is not lost with the row', async (t) => {
   const opened = await open(t)
   const { app, page } = opened
   await fill(opened, ['import-orders'])
   await page.getByRole('button', { name: /^Cancel import-orders/ }).click()
   opened.goOn.open()
   await app.background.idle()
+  await section(page, 'Running').getByText('Nothing is at work.').waitFor()
   await page.getByRole('button', { name: 'Cancel the run' }).click()
   await page.getByRole('status').getByText('Not possible: there is no such run, or it is over').waitFor()
+  await page.locator('h2:focus').filter({ hasText: 'Running' }).waitFor()
+  t.pass('it is near')
 })
 
 test('retry starts a durable run again that has failed; others have no such button', async (t) => {
@@ -260,7 +263,7 @@ test('with the keyboard alone: search, open a row, cancel, and the focus is neve
   await page.getByRole('status').getByText(/^Cancelled: import-orders/).waitFor()
   await row(page, 'import-orders').waitFor({ state: 'detached' })
   // The browser gives the focus back to the row at first, and the row goes with the next frame.
-  while (!/^Running/.test(await focused())) await page.evaluate('new Promise(requestAnimationFrame)')
+  await page.locator('h2:focus').filter({ hasText: 'Running' }).waitFor()
   t.pass('near the row that has gone')
 })
 
