@@ -2,16 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { FINISHED, QUEUED, TAKEN } from './events'
 import type { ResolvedHistory } from './options'
 import type { Run } from './task-run'
-import type { AppBackground, TaskEvent, TaskRun, TaskState } from './types'
-
-export interface HistoryQuery {
-  /** Of which state. @default any */
-  readonly state?: TaskState
-  /** Of which name. @default any */
-  readonly name?: string
-  /** How many at most. */
-  readonly limit: number
-}
+import type { AppBackground, TaskEvent } from './types'
 
 /**
  * What an application has at work, and what has finished lately. It listens to the channels: where nobody wants it, it
@@ -51,19 +42,6 @@ export class History {
   get (id: string): Run | undefined {
     this.#evict()
     return this.#finished.get(id)
-  }
-
-  /** The runs of a query, the newest first: those that are unfinished by when they came, then the others by when they ended. */
-  list ({ state, name, limit }: HistoryQuery): TaskRun[] {
-    this.#evict()
-    const found: TaskRun[] = []
-    for (const runs of [this.#unfinished, this.#finished.values()]) {
-      for (const run of [...runs].reverse()) {
-        if (found.length >= limit) return found
-        if ((state ?? run.state) === run.state && (name ?? run.name) === run.name) found.push(run)
-      }
-    }
-    return found
   }
 
   /** From here on it takes no note. */

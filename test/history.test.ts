@@ -48,7 +48,7 @@ t.test('history: whatever way a run comes to its end, it is kept once', async (t
 
   t.strictSame(runs.map(({ state }) => state), ['completed', 'completed', 'failed', 'failed', 'discarded', 'cancelled'])
   for (const run of runs) t.equal(app.background.get(run.id), run)
-  t.equal(historyOf(app).list({ limit: 100 }).length, 6)
+  t.equal(kept(app).length, 6)
 })
 
 t.test('history: no more are kept than its count, the last that finished', async (t) => {
@@ -76,36 +76,31 @@ t.test('L4: the history lets go of what is older than its age, without a timer',
 
   Date.now = () => finishedAt! + 999
   t.ok(app.background.get(id))
-  t.equal(historyOf(app).list({ limit: 10 }).length, 1)
+  t.equal(kept(app).length, 1)
   Date.now = () => finishedAt! + 1_000
-  t.equal(historyOf(app).list({ limit: 10 }).length, 0)
+  t.equal(kept(app).length, 0)
   t.equal(app.background.get(id), undefined)
   Date.now = () => finishedAt! + 999
   t.equal(app.background.get(id), undefined, 'it does not come back')
   t.notOk(process.getActiveResourcesInfo().includes('Timeout'))
 })
 
-t.test('history: the list has the newest first, by state and name, up to a limit', async (t) => {
-  const app = await createApp(t, { history: {}, concurrency: 1 })
-  const go = latch()
-  for (const name of ['a', 'b', 'c']) await app.background.addTask(background.defineTask(() => {}, { name })).finished()
-  const failed = await app.background.addTask(background.defineTask(() => { throw new Error('broken') }, { name: 'a' })).finished()
-  const active = app.background.addTask(background.defineTask(() => go, { name: 'long' }))
-  const queued = ['a', 'b'].map((name) => app.background.addTask(background.defineTask(() => {}, { name })))
-  await until(() => active.state === 'active')
-  const list = (query: object): string[] => historyOf(app).list({ limit: 100, ...query }).map(({ name, state }) => `${name} ${state}`)
+t.test('history: unfinished runs are in the order in which they came, finished ones in that of their ends', async (t) => {
+  const app = await createApp(t, { history: {} })
+  const [first, second] = [latch(), latch()]
+  const a = app.background.addTask(() => second)
+  const b = app.background.addTask(() => first)
+  const history = historyOf(app)
 
-  t.strictSame(list({}), ['b queued', 'a queued', 'long active', 'a failed', 'c completed', 'b completed', 'a completed'])
-  t.strictSame(list({ state: 'completed' }), ['c completed', 'b completed', 'a completed'])
-  t.strictSame(list({ state: 'active' }), ['long active'])
-  t.strictSame(list({ name: 'a' }), ['a queued', 'a failed', 'a completed'])
-  t.strictSame(list({ name: 'a', state: 'failed' }), ['a failed'])
-  t.strictSame(list({ limit: 2 }), ['b queued', 'a queued'])
-  t.strictSame(list({ limit: 5 }).length, 5)
-  t.strictSame(list({ limit: 0 }), [])
-  t.equal(app.background.get(failed.id), failed)
-  t.equal(historyOf(app).get(queued[0].id), undefined, 'an unfinished one is with the ledger')
-  go.open()
+  t.strictSame([...history.unfinished], [a, b])
+  t.strictSame([...history.finished], [])
+  t.equal(history.get(a.id), undefined, 'an unfinished one is with the ledger')
+  first.open()
+  await b.finished()
+  t.strictSame([[...history.unfinished], [...history.finished]], [[a], [b]])
+  second.open()
+  await a.finished()
+  t.strictSame([[...history.unfinished], [...history.finished]], [[], [b, a]])
 })
 
 t.test('history: it can be turned on later, and is the same for all who ask', async (t) => {
@@ -123,7 +118,7 @@ t.test('history: runs of another application are not in it', async (t) => {
   const { id } = await other.background.addTask(() => {}).finished()
 
   t.equal(app.background.get(id), undefined)
-  t.strictSame(historyOf(app).list({ limit: 10 }), [])
+  t.strictSame(kept(app), [])
 })
 
 t.test('history: what shutdown ended is kept, and a closed application listens no more', async (t) => {
@@ -145,7 +140,7 @@ t.test('history: a run that a subscriber ended as soon as it was queued is not u
   const run = app.background.addTask(() => {})
 
   t.equal(run.state, 'cancelled')
-  t.strictSame(historyOf(app).list({ limit: 10 }), [run])
+  t.strictSame(kept(app), [run])
 })
 
 t.test('R6: a kept run holds neither request, reply nor arguments', async (t) => {
@@ -166,10 +161,10 @@ t.test('history: a run that has gone to an engine is neither unfinished nor fini
   const task = durable('task', () => {})
   const { app } = await createDurableApp(t, { tasks: [task], history: {}, worker: false })
   const run = app.background.addTask(task)
-  t.strictSame(historyOf(app).list({ limit: 10 }), [run])
+  t.strictSame(kept(app), [run])
   await run.stored()
 
-  t.strictSame(historyOf(app).list({ limit: 10 }), [])
+  t.strictSame(kept(app), [])
   t.equal(app.background.get(run.id), undefined)
 })
 
@@ -182,11 +177,11 @@ for (const local of [true, false]) {
     await app.ready()
     const id = 'b2c1d5a4-6f0e-4c0b-9f0a-1d2e3f405162'
     engine.put({ name: 'task', id })
-    await until(() => historyOf(app).list({ state: 'active', limit: 1 }).length === 1)
+    await until(() => kept(app)[0]?.state === 'active')
     go.open()
     await until(() => engine.outcomes.length === 1)
 
-    t.match(historyOf(app).list({ limit: 10 }), [{ id, state: 'completed' }])
+    t.match(kept(app), [{ id, state: 'completed' }])
     t.equal(app.background.get(id)?.state, 'completed')
   })
 }
@@ -202,12 +197,12 @@ t.test('history: a failed durable run that is delivered again is unfinished, not
   await app.ready()
   const run = app.background.addTask(task)
   await until(() => engine.outcomes.length === 1)
-  t.strictSame(historyOf(app).list({ limit: 10 }), [run])
+  t.strictSame(kept(app), [run])
 
   fails = false
   await engine.retry(run.id)
-  await until(() => historyOf(app).list({ state: 'active', limit: 1 }).length === 1)
-  t.equal(historyOf(app).list({ limit: 10 }).length, 1)
+  await until(() => kept(app)[0]?.state === 'active')
+  t.equal(kept(app).length, 1)
   t.equal(app.background.get(run.id)?.state, 'active')
   go.open()
   await until(() => engine.outcomes.length === 2)
@@ -237,4 +232,9 @@ t.test('history: of a run that is not durable the engine is not asked', async (t
 
 function historyOf (app: FastifyInstance): History {
   return (app.background as Background).keepHistory()
+}
+
+function kept (app: FastifyInstance): background.TaskRun[] {
+  const { unfinished, finished } = historyOf(app)
+  return [...unfinished, ...finished]
 }
