@@ -27,7 +27,10 @@ export default [
     files: ['lib/*/**/*.ts'],
     rules: {
       '@typescript-eslint/no-restricted-imports': ['error', {
-        patterns: [{ group: ['../plugin', '../index', '../*/*'], message: 'A wing stands on the core alone.' }]
+        patterns: [
+          { group: ['../plugin', '../index'], message: 'A wing stands on the core alone.' },
+          { group: ['../*/*'], allowTypeImports: true, message: 'A wing takes the types of another, never a value.' }
+        ]
       }]
     }
   },

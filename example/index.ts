@@ -8,6 +8,7 @@ import { basename, join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { post, registration } from './client'
 import { drawTasks } from './events'
+import { follow } from './follow'
 import { openMailbox, type Mail } from './mailbox'
 import { openPartner } from './partner'
 import { createPoliciesApp } from './policies'
@@ -102,11 +103,14 @@ async function tryUpload ({ timeline, directory, upload, uploadUrl }: Stage) {
     'reply.background.addTasks(new BackgroundTasks([…], { concurrency: 2 }))')
   const body = new FormData()
   body.append('file', new Blob([file]), basename(FILE))
-  const { id } = await post(202, `${uploadUrl}/files`, { body })
+  const { id: taskId } = await post(202, `${uploadUrl}/files`, { body })
+  const { state, location } = await follow(`${uploadUrl}/tasks/${taskId}`, ({ progress }) => timeline.bar('status', progress?.value ?? 0))
+  timeline.bar('status', 1, true)
+  assert(state === 'completed' && location !== undefined, `the status of the upload is ${state}`)
   await upload.background.idle()
 
-  const gzipped = await readFile(join(directory, `${id}.gz`))
-  const sha256 = await readFile(join(directory, `${id}.sha256`), 'utf8')
+  const gzipped = Buffer.from(await (await fetch(uploadUrl + location)).arrayBuffer())
+  const sha256 = await readFile(join(directory, `${basename(location, '.gz')}.sha256`), 'utf8')
   assert(gunzipSync(gzipped).equals(file), 'the compressed file is not the one that was sent')
   assert(createHash('sha256').update(file).digest('hex') === sha256, 'the hash is not that of the file')
   return { size: file.length, gzippedSize: gzipped.length, sha256 }

@@ -10,6 +10,8 @@ const STYLES = { '┬': 'green', '├': 'green', '┴': 'green', '×': 'red', ''
 type Mark = keyof typeof STYLES
 
 const WIDTH = 80
+const BAR_WIDTH = 30
+const CLEAR_LINE = '\r\x1b[K'
 const TIME_WIDTH = 9
 const WHO_WIDTH = 11
 // Tasks that run side by side have a lane each: room for two is kept.
@@ -27,6 +29,8 @@ export interface Timeline {
   requestLogger: FastifyServerOptions['logger']
   title: (title: string, detail: string) => void
   row: (who: string, what: string) => void
+  /** How far something has come, from 0 to 1: drawn anew in its line where there is a terminal, and else a row when it is over. */
+  bar: (who: string, value: number, isOver?: boolean) => void
   task: (run: Run, mark: Mark, what: string) => void
 }
 
@@ -48,12 +52,24 @@ interface Line {
 export function createTimeline (): Timeline {
   const lanes: Array<{ id: string, since: number } | undefined> = new Array(LANES).fill(undefined)
   let start: number | undefined
+  // The bar, which stays the last line.
+  let live = ''
 
   return {
     logger: loggerOf(drawLine),
     requestLogger: loggerOf((line) => { if (line.taskId === undefined) drawLine(line) }),
     title: (title, detail) => print(`\n${rule(title)}\n   ${paint('dim', detail)}\n`),
     row: (who, what) => draw(who, what, 'magenta'),
+    bar (who, value, isOver = false) {
+      const what = `${'█'.repeat(Math.round(value * BAR_WIDTH)).padEnd(BAR_WIDTH, '░')} ${Math.round(value * 100)} %`
+      if (isOver) {
+        live = ''
+        draw(who, what, 'magenta')
+      } else if (process.stdout.isTTY) {
+        live = rowOf(who, what, 'magenta')
+        process.stdout.write(CLEAR_LINE + live)
+      }
+    },
     task: drawTask
   }
 
@@ -90,12 +106,22 @@ export function createTimeline (): Timeline {
   }
 
   function draw (who: string, what: string, style: Style, lane = -1, mark = ''): void {
+    print(rowOf(who, what, style, lane, mark))
+  }
+
+  function rowOf (who: string, what: string, style: Style, lane = -1, mark = ''): string {
     const now = performance.now()
     start ??= now
     const time = `+${(now - start).toFixed(0)} ms`.padStart(TIME_WIDTH)
     const rail = lanes.map((used, i) => i === lane ? paint(style, mark) : used ? paint('green', '│') : ' ').join(' ')
     const room = WIDTH - TIME_WIDTH - WHO_WIDTH - lanes.length * 2 - 3
-    print(`${paint('dim', time)}  ${paint(style, who.padEnd(WHO_WIDTH))}${rail}  ${cut(what, room)}`)
+    return `${paint('dim', time)}  ${paint(style, who.padEnd(WHO_WIDTH))}${rail}  ${cut(what, room)}`
+  }
+
+  function print (text: string): void {
+    // Without the padding of columns that turned out to be empty.
+    const line = `${text.replace(/ +$/, '')}\n`
+    process.stdout.write(process.stdout.isTTY ? `${CLEAR_LINE}${line}${live}` : line)
   }
 }
 
@@ -127,9 +153,4 @@ function cut (text: string, width: number): string {
 
 export function paint (style: Style, text: string): string {
   return colours ? styleText(style, text) : text
-}
-
-function print (text: string): void {
-  // Without the padding of columns that turned out to be empty.
-  console.log(text.replace(/ +$/, ''))
 }

@@ -6,6 +6,7 @@ import { createEntries, createRun, type Entry } from './entry'
 import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_QUEUE_FULL } from './errors'
 import { publishQueued } from './events'
 import type { GroupOwner, GroupRun } from './group-run'
+import { History } from './history'
 import { Lane } from './lane'
 import { Ledger } from './ledger'
 import type { ResolvedOptions } from './options'
@@ -46,12 +47,14 @@ export class Background implements AppBackground, RunHome, GroupOwner {
   readonly #policies = new WeakMap<Defined, ResolvedPolicy>()
   #toStore: Run[] = []
   #closed = false
+  #history: History | undefined
 
   constructor (log: FastifyBaseLogger, options: ResolvedOptions) {
     this.log = log
     this.options = options
     this.slots = new Slots(options.concurrency)
     this.#lane = new Lane(this.slots)
+    if (options.keepsHistory) this.keepHistory()
   }
 
   get onTaskError (): ResolvedOptions['onTaskError'] {
@@ -81,12 +84,22 @@ export class Background implements AppBackground, RunHome, GroupOwner {
   }
 
   get (id: string): TaskRun | undefined {
-    return this.ledger.get(id)
+    return this.ledger.get(id) ?? this.#history?.get(id)
   }
 
   async find (id: string): Promise<TaskSnapshot | undefined> {
-    const run = this.get(id)
-    return run === undefined ? await this.durable?.findStored(id) : snapshotOf(run)
+    const run = this.ledger.get(id)
+    if (run !== undefined) return snapshotOf(run)
+    const finished = this.#history?.get(id)
+    if (finished?.isDurable === false) return snapshotOf(finished)
+    // Its engine may have been told elsewhere to deliver it again.
+    return await this.durable?.findStored(id) ?? (finished && snapshotOf(finished))
+  }
+
+  /** What is at work and what has finished lately: from the first call on, or from the start by the option `history`. */
+  keepHistory (): History {
+    this.#history ??= new History(this, this.options.history)
+    return this.#history
   }
 
   async cancel (id: string): Promise<boolean> {
@@ -110,6 +123,11 @@ export class Background implements AppBackground, RunHome, GroupOwner {
   /** From here on nothing is accepted. */
   close (): void {
     this.#closed = true
+  }
+
+  /** Nothing is at work any more. */
+  closeHistory (): void {
+    this.#history?.close()
   }
 
   due (run: Run): void {

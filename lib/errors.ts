@@ -91,3 +91,36 @@ export const FST_ERR_BACKGROUND_TOO_MANY_RESTARTS: FastifyErrorConstructor<{
 }, [task: string, restarts: number]> = createError(
   'FST_ERR_BACKGROUND_TOO_MANY_RESTARTS', 'Background task "%s": its process died at it %d times', 500
 )
+
+/** With `/status`: there is no run of this id, or it is not for who asks. */
+export const FST_ERR_BACKGROUND_RUN_NOT_FOUND: FastifyErrorConstructor<{
+  code: 'FST_ERR_BACKGROUND_RUN_NOT_FOUND', statusCode: 404
+}, []> = createError('FST_ERR_BACKGROUND_RUN_NOT_FOUND', 'There is no such background task', 404)
+
+/** With `/status`: a run cannot be cancelled that is over. */
+export const FST_ERR_BACKGROUND_RUN_FINISHED: FastifyErrorConstructor<{
+  code: 'FST_ERR_BACKGROUND_RUN_FINISHED', statusCode: 409
+}, [state: string]> = createError('FST_ERR_BACKGROUND_RUN_FINISHED', 'The background task is over: %s', 409)
+
+/** With `/status`: the engine does not say what it knows of a run. */
+export const FST_ERR_BACKGROUND_ENGINE_AWAY: FastifyErrorConstructor<{
+  code: 'FST_ERR_BACKGROUND_ENGINE_AWAY', statusCode: 503
+}, []> = createError('FST_ERR_BACKGROUND_ENGINE_AWAY', 'What is known of the background task cannot be said for now', 503)
+
+/** With `/status`: more clients than `maxListeners` follow runs, or the application closes. */
+export const FST_ERR_BACKGROUND_TOO_MANY_LISTENERS: FastifyErrorConstructor<{
+  code: 'FST_ERR_BACKGROUND_TOO_MANY_LISTENERS', statusCode: 503
+}, [maxListeners: number]> = createError(
+  'FST_ERR_BACKGROUND_TOO_MANY_LISTENERS', 'Too many clients follow background tasks: maxListeners is %d', 503
+)
+
+for (const error of [FST_ERR_BACKGROUND_ENGINE_AWAY, FST_ERR_BACKGROUND_TOO_MANY_LISTENERS]) {
+  Object.assign(error.prototype, { headers: Object.freeze({ 'retry-after': '10' }) })
+}
+
+/** A request that changes something has come to the dashboard, and not from its page: a 403. */
+export const FST_ERR_BACKGROUND_CROSS_SITE: FastifyErrorConstructor<{
+  code: 'FST_ERR_BACKGROUND_CROSS_SITE', statusCode: 403
+}, []> = createError(
+  'FST_ERR_BACKGROUND_CROSS_SITE', 'The request does not come from the page of the dashboard', 403
+)

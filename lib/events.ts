@@ -12,14 +12,23 @@ interface Published extends TaskRun {
 // Nothing is made and nothing called for a channel that nobody subscribes to.
 const NAME = 'fastify.background.task'
 const attempts = tracingChannel<unknown, AttemptEvent>(NAME)
-const queued = channel(`${NAME}.queued`)
+export const QUEUED = `${NAME}.queued`
+export const TAKEN = `${NAME}.taken`
+export const FINISHED = `${NAME}.finished`
+const queued = channel(QUEUED)
+const taken = channel(TAKEN)
 const retrying = channel(`${NAME}.retrying`)
 const progressed = channel(`${NAME}.progress`)
 const cancelled = channel(`${NAME}.cancelled`)
 const discarded = channel(`${NAME}.discarded`)
+const finished = channel(FINISHED)
 
 export function publishQueued (background: AppBackground, run: Published): void {
   if (queued.hasSubscribers) queued.publish(eventOf(background, run))
+}
+
+export function publishTaken (background: AppBackground, run: Published): void {
+  if (taken.hasSubscribers) taken.publish(eventOf(background, run))
 }
 
 export function publishRetrying (background: AppBackground, run: Published, delay: number): void {
@@ -36,6 +45,10 @@ export function publishCancelled (background: AppBackground, run: Published): vo
 
 export function publishDiscarded (background: AppBackground, run: Published): void {
   if (discarded.hasSubscribers) discarded.publish(eventOf(background, run))
+}
+
+export function publishFinished (background: AppBackground, run: Published): void {
+  if (finished.hasSubscribers) finished.publish(eventOf(background, run))
 }
 
 /** @returns `null` while nobody subscribes. */

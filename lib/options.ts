@@ -1,10 +1,12 @@
-import { aBoolean, aFunction, anObject, atLeastOne, integer, milliseconds, type Check, type Checks } from './checks'
+import {
+  aBoolean, aFunction, anObject, assertOptions, atLeastOne, integer, milliseconds, type Check, type Checks
+} from './checks'
 import { definedBy, type Defined } from './defined'
 import { describe } from './describe'
 import { FST_ERR_BACKGROUND_INVALID_OPTION, FST_ERR_BACKGROUND_NO_ENGINE } from './errors'
 import { assertPolicy, POLICY_CHECKS, resolvePolicy, type ResolvedPolicy } from './policy'
 import { ANONYMOUS } from './task'
-import type { BackgroundOptions } from './types'
+import type { BackgroundOptions, HistoryOptions } from './types'
 
 const DEFAULT_CONCURRENCY = Infinity
 const DEFAULT_MAX_PENDING = Infinity
@@ -14,15 +16,19 @@ const DEFAULT_STORE_TIMEOUT = 1_000
 const DEFAULT_MAX_ARGS_SIZE = 1_048_576
 const DEFAULT_MAX_RESTARTS = 3
 const DEFAULT_UNKNOWN_TASK_GRACE = 600_000
+const DEFAULT_HISTORY: ResolvedHistory = { count: 1_000, age: 3_600_000 }
 
 // A shutdown waits in slices, one hook each, all registered at boot.
 const MAX_CLOSE_TIMEOUT = 3_600_000
 
 const MAX_STORE_TIMEOUT = 60_000
 const MAX_RESTARTS = 1_000_000
+const MAX_HISTORY = 1_000_000
 
 // Fastify hands these to every plugin's options, for its own use.
 const FASTIFY_OPTIONS: readonly string[] = ['prefix', 'logLevel', 'logSerializers']
+
+export type ResolvedHistory = Readonly<Required<HistoryOptions>>
 
 export interface ResolvedOptions {
   /** Of tasks without one of their own. */
@@ -40,6 +46,9 @@ export interface ResolvedOptions {
   readonly maxArgsSize: number
   readonly maxRestarts: number
   readonly unknownTaskGrace: number
+  /** Whether it was asked for, or is as by default for who needs it. */
+  readonly keepsHistory: boolean
+  readonly history: ResolvedHistory
 }
 
 const ENGINE_METHODS = ['open', 'store', 'release', 'work', 'stop', 'close', 'find', 'list', 'counts', 'retry', 'cancel', 'watch']
@@ -60,12 +69,19 @@ const CHECKS: Checks<BackgroundOptions> = {
   storeTimeout: ['an integer of milliseconds from 1 to 60000', (value) => integer(MAX_STORE_TIMEOUT)[1](value) && value !== 0],
   maxArgsSize: ['an integer of at least 1', (value) => Number.isSafeInteger(value) && (value as number) >= 1],
   maxRestarts: integer(MAX_RESTARTS),
-  unknownTaskGrace: milliseconds()
+  unknownTaskGrace: milliseconds(),
+  history: anObject
+}
+
+const HISTORY_CHECKS: Checks<HistoryOptions> = {
+  count: integer(MAX_HISTORY),
+  age: milliseconds()
 }
 
 /** Checks the plugin's options and fills in the defaults. Throws `FST_ERR_BACKGROUND_INVALID_OPTION`. */
 export function resolveOptions (options: BackgroundOptions): ResolvedOptions {
   assertPolicy(options, CHECKS, FASTIFY_OPTIONS)
+  if (options.history !== undefined) assertOptions(options.history, HISTORY_CHECKS, [], 'history.')
   return Object.freeze({
     policy: resolvePolicy(options),
     concurrency: options.concurrency ?? DEFAULT_CONCURRENCY,
@@ -79,8 +95,14 @@ export function resolveOptions (options: BackgroundOptions): ResolvedOptions {
     storeTimeout: options.storeTimeout ?? DEFAULT_STORE_TIMEOUT,
     maxArgsSize: options.maxArgsSize ?? DEFAULT_MAX_ARGS_SIZE,
     maxRestarts: options.maxRestarts ?? DEFAULT_MAX_RESTARTS,
-    unknownTaskGrace: options.unknownTaskGrace ?? DEFAULT_UNKNOWN_TASK_GRACE
+    unknownTaskGrace: options.unknownTaskGrace ?? DEFAULT_UNKNOWN_TASK_GRACE,
+    keepsHistory: options.history !== undefined,
+    history: resolveHistory(options.history)
   })
+}
+
+function resolveHistory ({ count, age }: HistoryOptions = {}): ResolvedHistory {
+  return Object.freeze({ count: count ?? DEFAULT_HISTORY.count, age: age ?? DEFAULT_HISTORY.age })
 }
 
 function tasksOf ({ engine, tasks = [] }: BackgroundOptions): ReadonlyMap<string, Defined> {

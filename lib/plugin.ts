@@ -47,7 +47,10 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
   for (const slice of slices(options.closeTimeout, app.initialConfig.pluginTimeout)) {
     app.addHook('preClose', async function drainBackground () { await shutdown.drainSlice(slice) })
   }
-  app.addHook('onClose', async function drainBackgroundRest () { await shutdown.drainRest() })
+  app.addHook('onClose', async function drainBackgroundRest () {
+    await shutdown.drainRest()
+    background.closeHistory()
+  })
 
   function prepareRoute (route: RouteOptions): void {
     const tasks = compileRouteTasks(`Route ${String(route.method)} ${route.url}`, route.background, route.config?.background)

@@ -11,7 +11,9 @@ import { definedBy, functionOf, kFunction, type Defined } from './defined'
 import type { Startable } from './dispatcher'
 import type { DurableTasks } from './durable-tasks'
 import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_NO_ENGINE, FST_ERR_BACKGROUND_TASK_TIMEOUT } from './errors'
-import { publishCancelled, publishDiscarded, publishProgress, publishRetrying, traceAttempt } from './events'
+import {
+  publishCancelled, publishDiscarded, publishFinished, publishProgress, publishRetrying, publishTaken, traceAttempt
+} from './events'
 import type { Ledger } from './ledger'
 import type { ResolvedPolicy } from './policy'
 import { reportCancel, reportFailure, reportRetry, reportShutdown } from './report'
@@ -146,6 +148,11 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     return this.#ended === undefined ? undefined : toEpoch(this.#ended)
   }
 
+  /** What its function is called with; `null` where it is over (R6). */
+  get args (): readonly unknown[] | null {
+    return this.#args
+  }
+
   /** Whether it has had a turn. */
   get hasStarted (): boolean {
     return this.#started !== undefined
@@ -215,10 +222,12 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   protected reopen (owner: RunOwner): void {
     this.#owner = owner
     if (this.#scope === null) this.bind()
-    if (this.#state !== 'stored') return
-    this.#move('queued')
-    this.#home.ledger.remember(this.id, this)
-    this.#finished = this.#resolveFinished = undefined
+    if (this.#state === 'stored') {
+      this.#move('queued')
+      this.#home.ledger.remember(this.id, this)
+      this.#finished = this.#resolveFinished = undefined
+    }
+    publishTaken(this.#home, this)
   }
 
   /** Has its next attempt started in a later turn, with what an engine has brought. */
@@ -350,6 +359,7 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     this.#resolveFinished?.(this)
     // Up to Node 22, a promise holds the stores of the place that it was made in (R6).
     this.#finished = this.#resolveFinished = undefined
+    publishFinished(this.#home, this)
     return owner
   }
 

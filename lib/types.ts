@@ -168,6 +168,14 @@ export interface BackgroundTasksOptions {
  */
 export type When = 'always' | 'success' | 'error' | ((request: FastifyRequest, reply: FastifyReply) => boolean)
 
+/** How many finished runs an application keeps. */
+export interface HistoryOptions {
+  /** How many at most: an integer from 0 to 1 000 000. @default 1_000 */
+  count?: number
+  /** For how long, in milliseconds since they finished: an integer from 0 to 2 147 483 647. @default 3_600_000 */
+  age?: number
+}
+
 /** The plugin's options. Those of `TaskPolicy` are for tasks without one of their own, plain functions among them. */
 export interface BackgroundOptions extends TaskPolicy {
   /** Where durable tasks are kept: `journal()` of `/journal`, `bullmq()` of `/bullmq`, or another. @default none */
@@ -196,6 +204,12 @@ export interface BackgroundOptions extends TaskPolicy {
    * @default 600_000
    */
   unknownTaskGrace?: number
+  /**
+   * How many finished runs are kept for `app.background.get()`, with their results and errors. `{}` keeps as many as by
+   * default.
+   * @default none are kept, unless `/status` or the like needs them
+   */
+  history?: HistoryOptions
   /**
    * How many runs of the application may be active at once: an integer of at least 1, or `Infinity`. Replies with runs
    * to start take turns.
@@ -275,7 +289,7 @@ export interface AppBackground extends TaskAdder {
   idle (): Promise<void>
   /** The counts of this moment. */
   stats (): BackgroundStats
-  /** An unfinished run of this process, by its id. */
+  /** A run of this process by its id: an unfinished one, or a finished one that the `history` keeps. */
   get (id: string): TaskRun | undefined
   /** What is known of a run by its id, in this process or by the engine. Rejects where the engine is away. */
   find (id: string): Promise<TaskSnapshot | undefined>
@@ -287,7 +301,10 @@ export interface AppBackground extends TaskAdder {
 export type TaskSnapshot = Pick<TaskRun,
   'id' | 'name' | 'state' | 'attempt' | 'progress' | 'error' | 'result' | 'queuedAt' | 'startedAt' | 'finishedAt'>
 
-/** What is published on `fastify.background.task.queued` and `fastify.background.task.discarded`. */
+/**
+ * What is published on `fastify.background.task.queued`, `fastify.background.task.taken`,
+ * `fastify.background.task.discarded` and `fastify.background.task.finished`.
+ */
 export interface TaskEvent {
   /** The application that the run belongs to: channels are global to the process. */
   readonly background: AppBackground

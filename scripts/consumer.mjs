@@ -16,6 +16,7 @@ const NEWEST = MANIFEST.peerDependencies.fastify
 const LOWEST = NEWEST.replace(/^\^/, '')
 
 const PACKED = ['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'docs', 'package.json']
+const PAGE = ['LICENSES.txt', 'icon.svg', 'index.html', 'page.css', 'page.js']
 const COMPILERS = { 'TypeScript 6': 'typescript', 'TypeScript 7': 'typescript7' }
 const TOOLS = ['typescript@~6.0', 'typescript7@npm:typescript@7', ...['@types/node', 'expect-type', 'typebox',
   '@fastify/type-provider-typebox'].map((name) => `${name}@${MANIFEST.devDependencies[name]}`)]
@@ -94,6 +95,7 @@ function assertFiles ({ directory }) {
   assert.deepEqual(readdirSync(ours).sort(), PACKED)
   const built = filesBelow(join(PROJECT, 'lib'))
     .flatMap((name) => [name.replace(/\.ts$/, '.js'), name.replace(/\.ts$/, '.d.ts')])
+    .concat(PAGE.map((name) => join('dashboard', 'page', name)))
   assert.deepEqual(filesBelow(join(ours, 'dist')), built.sort())
 }
 

@@ -75,7 +75,8 @@ t.test('npm run example', async (t) => {
     const size = `${(CONTENT.length / 1e6).toFixed(1)} MB`
     const rows = rowsOf(`An upload of ${size}`)
     t.strictSame(order(rows).slice(0, 4), ['request', 'reply', 'compress ┬', 'hash ┬'])
-    t.strictSame(order(rows).slice(4).sort(), ['compress ┴', 'hash ┴'])
+    t.strictSame(order(rows).slice(4).sort(), ['compress ┴', 'hash ┴', 'status'])
+    t.equal(rows.find(({ who }) => who === 'status')?.what, `${'█'.repeat(30)} 100 %`)
     t.match(rows[1]?.what, /^202 Accepted/)
     t.ok(stdout.includes(`✓ sha256 ${SHA256}\n`), 'the true sha256', { stdout })
     t.match(stdout, `✓ ${basename(FILE)}: ${size}, compressed `)
@@ -242,9 +243,9 @@ t.test('policies.ts on its own: a task is cancelled by its id, and then there is
 })
 
 t.test('an idle example goes on SIGTERM', async (t) => {
-  for (const file of ['register.ts', 'upload.ts', 'policies.ts']) {
+  for (const file of ['register.ts', 'upload.ts', 'status.ts', 'policies.ts']) {
     const example = startExample(t, file)
-    await example.prints(/curl http/)
+    await example.prints(/(curl|open) http/)
     example.terminate()
     const { stdout, ...ending } = await example.ended
     t.strictSame(ending, { code: 0, signal: null, stderr: '' }, 'ends well', { stdout })

@@ -45,7 +45,8 @@ const wrong: Array<[option: string, expected: string, cases: Array<[value: unkno
   ['maxRestarts', 'an integer from 0 to 1000000', [
     [null, 'null'], [-1, 'number -1'], [1.5, 'number 1.5'], [1_000_001, 'number 1000001']
   ]],
-  ['unknownTaskGrace', SETTLE_TIMEOUT, [[null, 'null'], [-1, 'number -1'], [2_147_483_648, 'number 2147483648']]]
+  ['unknownTaskGrace', SETTLE_TIMEOUT, [[null, 'null'], [-1, 'number -1'], [2_147_483_648, 'number 2147483648']]],
+  ['history', 'an object', [[null, 'null'], [true, 'boolean true'], [100, 'number 100'], [[], 'an empty list']]]
 ]
 
 for (const [option, expected, cases] of wrong) {
@@ -69,7 +70,8 @@ const right: Record<string, unknown[]> = {
   storeTimeout: [1, 60_000],
   maxArgsSize: [1, Number.MAX_SAFE_INTEGER],
   maxRestarts: [0, 1_000_000],
-  unknownTaskGrace: [0, 2_147_483_647]
+  unknownTaskGrace: [0, 2_147_483_647],
+  history: [{}, { count: 0 }, { count: 1_000_000 }, { age: 0 }, { count: undefined, age: 2_147_483_647 }]
 }
 
 for (const [option, values] of Object.entries(right)) {
@@ -80,13 +82,28 @@ for (const [option, values] of Object.entries(right)) {
 
 // One that a later version may bring, misspelled ones, and what every object has.
 const OPTIONS = "'when', 'timeout', 'retries', 'backoff', 'concurrency', 'maxPending', 'closeTimeout', 'settleTimeout', " +
-  "'onTaskError', 'engine', 'tasks', 'worker', 'storeTimeout', 'maxArgsSize', 'maxRestarts', 'unknownTaskGrace'"
+  "'onTaskError', 'engine', 'tasks', 'worker', 'storeTimeout', 'maxArgsSize', 'maxRestarts', 'unknownTaskGrace', 'history'"
 
 for (const option of ['concurency', 'closeTimout', 'CloseTimeout', 'toString', 'constructor', '']) {
   t.test(`register fails with the unknown option ${JSON.stringify(option)}`, async (t) => {
     await t.rejects(register({ [option]: 1 }), {
       code: 'FST_ERR_BACKGROUND_INVALID_OPTION',
       message: `Option "${option}": expected one of ${OPTIONS}, got an unknown name`
+    })
+  })
+}
+
+for (const [option, value, expected] of [
+  ['count', -1, 'an integer from 0 to 1000000, got number -1'],
+  ['count', Infinity, 'an integer from 0 to 1000000, got number Infinity'],
+  ['count', 1_000_001, 'an integer from 0 to 1000000, got number 1000001'],
+  ['age', '1h', 'an integer of milliseconds from 0 to 2147483647, got "1h"'],
+  ['age', 2_147_483_648, 'an integer of milliseconds from 0 to 2147483647, got number 2147483648'],
+  ['size', 1, "one of 'count', 'age', got an unknown name"]
+] as const) {
+  t.test(`register fails where history.${option} is ${value}`, async (t) => {
+    await t.rejects(register({ history: { [option]: value } }), {
+      code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message: `Option "history.${option}": expected ${expected}`
     })
   })
 }

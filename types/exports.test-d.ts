@@ -6,7 +6,7 @@ import byDefault, {
 } from 'fastify-background'
 import type {
   AppBackground, AttemptEvent, BackgroundOptions, BackgroundStats, BackgroundTasksOptions, Backoff, CancelledEvent,
-  Delivery, Engine, EngineFeatures, EngineWorker, OnFailure, Outcome, ProgressEvent, ReplyBackground, RetryingEvent,
+  Delivery, Engine, EngineFeatures, EngineWorker, HistoryOptions, OnFailure, Outcome, ProgressEvent, ReplyBackground, RetryingEvent,
   RouteBackground, RouteTask, RouteTaskFunction, StoredChange, StoredError, StoredPage, StoredQuery, StoredSnapshot,
   StoredState, StoredTask, TaskContext, TaskDefinition, TaskEvent, TaskFunction, TaskOptions, TaskPolicy, TaskProgress,
   TaskRun, TaskSnapshot, TaskState, When
@@ -66,6 +66,7 @@ expectTypeOf<byDefault.Delivery>().toEqualTypeOf<Delivery>()
 expectTypeOf<byDefault.Engine>().toEqualTypeOf<Engine>()
 expectTypeOf<byDefault.EngineFeatures>().toEqualTypeOf<EngineFeatures>()
 expectTypeOf<byDefault.EngineWorker>().toEqualTypeOf<EngineWorker>()
+expectTypeOf<byDefault.HistoryOptions>().toEqualTypeOf<HistoryOptions>()
 expectTypeOf<byDefault.OnFailure>().toEqualTypeOf<OnFailure>()
 expectTypeOf<byDefault.Outcome>().toEqualTypeOf<Outcome>()
 expectTypeOf<byDefault.ProgressEvent>().toEqualTypeOf<ProgressEvent>()
@@ -98,7 +99,9 @@ expectTypeOf<keyof typeof errorCodes>().toEqualTypeOf<
   'FST_ERR_BACKGROUND_INVALID_TASK' | 'FST_ERR_BACKGROUND_INVALID_OPTION' | 'FST_ERR_BACKGROUND_QUEUE_FULL' |
   'FST_ERR_BACKGROUND_CLOSED' | 'FST_ERR_BACKGROUND_TASK_TIMEOUT' | 'FST_ERR_BACKGROUND_NO_ENGINE' |
   'FST_ERR_BACKGROUND_UNKNOWN_TASK' | 'FST_ERR_BACKGROUND_ARGS_NOT_SERIALIZABLE' | 'FST_ERR_BACKGROUND_ARGS_TOO_LARGE' |
-  'FST_ERR_BACKGROUND_STORE_FAILED' | 'FST_ERR_BACKGROUND_TOO_MANY_RESTARTS'
+  'FST_ERR_BACKGROUND_STORE_FAILED' | 'FST_ERR_BACKGROUND_TOO_MANY_RESTARTS' |
+  'FST_ERR_BACKGROUND_RUN_NOT_FOUND' | 'FST_ERR_BACKGROUND_RUN_FINISHED' | 'FST_ERR_BACKGROUND_ENGINE_AWAY' |
+  'FST_ERR_BACKGROUND_TOO_MANY_LISTENERS' | 'FST_ERR_BACKGROUND_CROSS_SITE'
 >()
 const closed = new errorCodes.FST_ERR_BACKGROUND_CLOSED('sendEmail', 'refused')
 expectTypeOf(closed).toExtend<FastifyError>()

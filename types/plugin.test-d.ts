@@ -7,7 +7,7 @@ import fastify, {
 import fastifyBackground from 'fastify-background'
 import { defineTask } from 'fastify-background'
 import type {
-  AppBackground, Backoff, BackgroundOptions, Engine, ReplyBackground, TaskDefinition, TaskRun, When
+  AppBackground, Backoff, BackgroundOptions, Engine, HistoryOptions, ReplyBackground, TaskDefinition, TaskRun, When
 } from 'fastify-background'
 
 declare const app: FastifyInstance
@@ -37,7 +37,8 @@ app.register(fastifyBackground, {
   storeTimeout: 1000,
   maxArgsSize: 1000,
   maxRestarts: 3,
-  unknownTaskGrace: 1000
+  unknownTaskGrace: 1000,
+  history: { count: 100, age: 60_000 }
 })
 app.register(fastifyBackground, { concurrency: Infinity, maxPending: Infinity, backoff: {} })
 app.register(fastifyBackground, (parent) => {
@@ -45,6 +46,9 @@ app.register(fastifyBackground, (parent) => {
   return { closeTimeout: 1000 }
 })
 app.register(import('fastify-background'), { closeTimeout: 1000 })
+
+// @ts-expect-error not an option of the history
+app.register(fastifyBackground, { history: { size: 100 } })
 
 // Fastify's own options of a plugin pass.
 app.register(fastifyBackground, { prefix: '/', logLevel: 'warn' })
@@ -58,6 +62,7 @@ expectTypeOf<BackgroundOptions>().toEqualTypeOf<{
   maxArgsSize?: number
   maxRestarts?: number
   unknownTaskGrace?: number
+  history?: HistoryOptions
   when?: When
   timeout?: number
   retries?: number

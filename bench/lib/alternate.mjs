@@ -92,9 +92,14 @@ export async function openWorker (file, name, options) {
 
 /** @returns `{ cpu, elapsed }`, in microseconds per request */
 export async function measureRequests (server, { name, requests, connections = CONNECTIONS, pathOf, tasks }) {
+  return await measureLoad(server, name, requests, tasks, () => load(server.url, requests, connections, pathOf))
+}
+
+/** The same of a load of one's own. */
+export async function measureLoad (server, name, requests, tasks, send) {
   const before = await server.report()
   const began = performance.now()
-  await load(server.url, requests, connections, pathOf)
+  await send()
   const elapsed = (performance.now() - began) * 1_000
   const after = await settled(server, name, before.ran + tasks)
   return { cpu: (after.cpu - before.cpu) / requests, elapsed: elapsed / requests }

@@ -7,6 +7,8 @@ import background, {
 } from 'fastify-background'
 import * as everything from 'fastify-background'
 import { getTaskContext } from 'fastify-background/context'
+import statusByDefault, { status } from 'fastify-background/status'
+import dashboardByDefault, { dashboard } from 'fastify-background/dashboard'
 
 const required = createRequire(import.meta.url)('fastify-background')
 assert.equal(background, required)
@@ -45,9 +47,24 @@ assert.equal(getTaskContext(), undefined)
 assert.throws(() => app.background.addTask('send'), errorCodes.FST_ERR_BACKGROUND_INVALID_TASK)
 await app.close()
 
-// It can be registered by its name, too.
+// Who asks for the status is told.
+const asked = fastify()
+await asked.register(background)
+await asked.register(status, { prefix: '/runs' })
+asked.post('/', (request, reply) => reply.accepted(reply.background.addTask(() => {})))
+const accepted = await asked.inject({ method: 'POST', url: '/' })
+await asked.background.idle()
+assert.equal(accepted.statusCode, 202)
+assert.equal((await asked.inject(accepted.headers.location)).json().state, 'completed')
+assert.equal(status, statusByDefault)
+await asked.close()
+
+// It can be registered by its name, too, and the dashboard as well.
 const named = fastify()
 await named.register(fastifyBackground)
+assert.equal(dashboard, dashboardByDefault)
+await named.register(dashboard, { prefix: '/tasks', allowAnonymous: true })
+assert.match((await named.inject('/tasks/')).body, /Background tasks/)
 await named.background.addTask(() => { seen.push('named') }).finished()
 assert.equal(seen.at(-1), 'named')
 await named.close()

@@ -10,7 +10,9 @@ assert.deepEqual(Object.keys(background.errorCodes), [
   'FST_ERR_BACKGROUND_INVALID_TASK', 'FST_ERR_BACKGROUND_INVALID_OPTION', 'FST_ERR_BACKGROUND_QUEUE_FULL',
   'FST_ERR_BACKGROUND_CLOSED', 'FST_ERR_BACKGROUND_TASK_TIMEOUT', 'FST_ERR_BACKGROUND_NO_ENGINE',
   'FST_ERR_BACKGROUND_UNKNOWN_TASK', 'FST_ERR_BACKGROUND_ARGS_NOT_SERIALIZABLE', 'FST_ERR_BACKGROUND_ARGS_TOO_LARGE',
-  'FST_ERR_BACKGROUND_STORE_FAILED', 'FST_ERR_BACKGROUND_TOO_MANY_RESTARTS'
+  'FST_ERR_BACKGROUND_STORE_FAILED', 'FST_ERR_BACKGROUND_TOO_MANY_RESTARTS', 'FST_ERR_BACKGROUND_RUN_NOT_FOUND',
+  'FST_ERR_BACKGROUND_RUN_FINISHED', 'FST_ERR_BACKGROUND_ENGINE_AWAY', 'FST_ERR_BACKGROUND_TOO_MANY_LISTENERS',
+  'FST_ERR_BACKGROUND_CROSS_SITE'
 ])
 for (const name of [
   'BackgroundTask', 'BackgroundTasks', 'defineTask', 'errorCodes', 'fastifyBackground', 'RetryAfterError',
@@ -47,6 +49,19 @@ async function main () {
   assert.deepEqual([run.name, run.state, run.attempt, run.error], ['again', 'failed', 2, hopeless])
   assert.deepEqual(seen.slice(3), [1, 2])
   assert.equal(getTaskContext(), undefined)
+
+  const status = require('fastify-background/status')
+  assert.equal(status.default, status)
+  assert.equal(typeof status, 'function')
+
+  // The dashboard brings its page.
+  const dashboard = require('fastify-background/dashboard')
+  const shown = fastify()
+  await shown.register(background)
+  await shown.register(dashboard, { allowAnonymous: true })
+  for (const name of ['', 'page.js', 'page.css', 'icon.svg']) assert.equal((await shown.inject(`/background/${name}`)).statusCode, 200)
+  assert.equal(dashboard.default, dashboard)
+  await shown.close()
 
   await app.close()
   assert.throws(() => app.background.addTask(() => {}), background.errorCodes.FST_ERR_BACKGROUND_CLOSED)

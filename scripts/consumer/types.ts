@@ -10,6 +10,7 @@ import type {
   TaskPolicy, TaskProgress, TaskRun, TaskState, When
 } from 'fastify-background'
 import { getTaskContext } from 'fastify-background/context'
+import dashboard, { type DashboardOptions } from 'fastify-background/dashboard'
 
 async function sendEmail (this: TaskContext, to: string, subject = 'hi'): Promise<number> {
   this.log.info({ to, subject, task: this.name })
@@ -59,6 +60,10 @@ async function main (options: BackgroundOptions): Promise<BackgroundStats> {
   const secure = fastify({ http2: true, https: { key: '', cert: '' } })
   await secure.register(background, { when: 'success' })
   secure.get('/', { background: (request) => request.raw.stream.id }, async (request, reply) => inHook(reply).size)
+
+  const dashboardOptions: DashboardOptions = { prefix: '/tasks', onRequest: async (request, reply) => { if (request.ip === '') await reply.code(401).send() } }
+  await app.register(dashboard, { ...dashboardOptions, showArguments: true, logLevel: 'warn' })
+  await app.register(dashboard, { preHandler: [(request, reply, done) => { done() }] })
 
   const every: AppBackground = app.background
   await every.idle()

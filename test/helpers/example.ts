@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import type { Test } from 'tap'
-
-const ROOT = resolve(__dirname, '../..')
+import { ROOT } from './docs'
+import { SOURCES } from './sources'
 
 export interface Ending { code: number | null, signal: NodeJS.Signals | null, stdout: string, stderr: string }
 
@@ -18,14 +18,10 @@ export interface Example {
   leftovers: () => string[]
 }
 
-/** Starts a file of `example/` on the sources: a build may be missing, or older than what is tested. */
+/** Starts a file of `example/`, on the sources. */
 export function startExample (t: Test, file: string, ...nodeOptions: string[]): Example {
-  const paths = {
-    'fastify-background': [join(ROOT, 'lib/index.ts')],
-    'fastify-background/*': [join(ROOT, 'lib/engines/*.ts')]
-  }
   const directory = t.testdir({
-    'tsconfig.json': JSON.stringify({ extends: join(ROOT, 'tsconfig.json'), compilerOptions: { paths } }),
+    'tsconfig.json': JSON.stringify({ extends: join(ROOT, 'tsconfig.json'), compilerOptions: { paths: SOURCES } }),
     tmp: {}
   })
   const tmp = join(directory, 'tmp')

@@ -10,7 +10,10 @@ import * as context from '../../lib/context'
 import { bullmq, type BullmqOptions } from '../../lib/engines/bullmq'
 import { journal, type JournalOptions } from '../../lib/engines/journal'
 import background from '../../lib/index'
+import status from '../../lib/status/status'
+import { dashboard } from './dashboard'
 import { ROOT, type Snippet } from './docs'
+import { SOURCES } from './sources'
 
 export interface Running {
   /** The applications that it has made. */
@@ -46,6 +49,8 @@ export async function run (snippet: Snippet, places: Places, print: (line: strin
     fastify: watched(running),
     'fastify-background': background,
     'fastify-background/context': context,
+    'fastify-background/status': status,
+    'fastify-background/dashboard': dashboard,
     'fastify-background/journal': {
       journal: (options: JournalOptions) => journal({ ...options, location: join(places.directory, options.location) })
     },
@@ -77,7 +82,7 @@ export function typeErrors (snippets: Snippet[]): string[] {
   Object.assign(options, {
     module: ts.ModuleKind.NodeNext,
     moduleResolution: ts.ModuleResolutionKind.NodeNext,
-    paths: { 'fastify-background': [join(ROOT, 'lib/index.ts')], 'fastify-background/*': [join(ROOT, 'lib/*.ts')] },
+    paths: SOURCES,
     noUnusedLocals: false,
     noUnusedParameters: false,
     skipLibCheck: true

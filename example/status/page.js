@@ -1,0 +1,35 @@
+// Uploads a file, then shows what its task says of itself.
+/* global EventSource */
+const byId = (id) => document.getElementById(id)
+const [form, task, name, bar, state, result, cancel] = ['form', 'task', 'name', 'bar', 'state', 'result', 'cancel'].map(byId)
+
+form.addEventListener('submit', async (event) => {
+  event.preventDefault()
+  const response = await fetch('/files', { method: 'POST', body: new FormData(form) })
+  const body = await response.json()
+  task.hidden = false
+  if (response.status === 202) follow(response.headers.get('location'), form.elements.file.files[0].name)
+  else state.textContent = body.message
+})
+
+function follow (url, file) {
+  name.textContent = file
+  result.hidden = true
+  const source = new EventSource(url)
+  source.onmessage = ({ data }) => show(JSON.parse(data))
+  source.addEventListener('end', ({ data }) => {
+    source.close()
+    show(JSON.parse(data))
+    cancel.hidden = true
+  })
+  cancel.hidden = false
+  cancel.onclick = () => fetch(url, { method: 'DELETE' })
+}
+
+function show ({ state: word, progress, location }) {
+  bar.value = progress?.value ?? 0
+  state.textContent = progress === undefined ? word : `${word}, ${Math.round(progress.value * 100)} %`
+  if (location === undefined) return
+  result.hidden = false
+  result.href = location
+}

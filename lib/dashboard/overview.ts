@@ -1,0 +1,139 @@
+import type { Background } from '../background'
+import type { StoredSnapshot } from '../engines/engine'
+import type { Run } from '../task-run'
+import type { FrameSource } from './feed'
+import type { Frame, ListName, ShownDetail, ShownList, ShownRun } from './frame'
+import { SECONDS_KEPT, type Meter } from './meter'
+import type { Runs } from './runs'
+import { showDetail, showRun, showStored } from './shown'
+import type { StoredTasks } from './stored'
+
+/** So many of each list are in every frame. */
+export const LIST_LENGTH = 50
+
+// A frame a second, and one may come late.
+const RECENT_SECONDS = 5
+
+// So many are looked at for a frame: with more of them waiting, it is a sample.
+const MAX_LOOKED_AT = 10_000
+
+/** What there is to see: of this process at once, of others as far as the engine tells. */
+export class Overview implements FrameSource {
+  readonly #background: Background
+  readonly #runs: Runs
+  readonly #meter: Meter
+  readonly #stored: StoredTasks | undefined
+  readonly #showArguments: boolean
+
+  constructor (background: Background, runs: Runs, meter: Meter, stored: StoredTasks | undefined, showArguments: boolean) {
+    this.#background = background
+    this.#runs = runs
+    this.#meter = meter
+    this.#stored = stored
+    this.#showArguments = showArguments
+  }
+
+  frame (all: boolean): Frame {
+    this.#stored?.refresh()
+    const time = Date.now()
+    return {
+      time,
+      stats: this.#background.stats(),
+      engine: this.#stored?.shown(),
+      lists: this.#lists(),
+      seconds: this.#meter.since(Math.floor(time / 1_000) - (all ? SECONDS_KEPT : RECENT_SECONDS))
+    }
+  }
+
+  /** One run, wherever it is. Rejects where the engine is away. */
+  async detail (id: string): Promise<ShownDetail | undefined> {
+    const run = this.#find(id)
+    const stored = run === undefined || run.isDurable ? await this.#stored?.find(id) : undefined
+    const args = this.#showArguments ? stored?.task.args ?? run?.args : undefined
+    // Its end is with the engine, where it may have been taken up again.
+    if (stored !== undefined && (run === undefined || run.isOver)) return showDetail(showStored(stored), stored.error, args)
+    return run && showDetail(showRun(run), run.error, args)
+  }
+
+  /** Those whose name has the text in it, or whose id begins with it. Rejects where the engine is away. */
+  async search (text: string, limit: number): Promise<ShownList> {
+    const found = new Map<string, ShownRun>()
+    const wanted = text.toLowerCase()
+    const add = (shown: ShownRun): void => { if (!found.has(shown.id) && found.size <= limit) found.set(shown.id, shown) }
+    for (const run of this.#known()) {
+      if (found.size > limit) break
+      if (run.name.toLowerCase().includes(wanted) || run.id.startsWith(wanted)) add(showRun(run))
+    }
+    for (const task of await this.#searchStored(text, limit + 1)) add(showStored(task))
+    return listOf([...found.values()], limit)
+  }
+
+  /** One list, longer than in a frame. Rejects where the engine is away. */
+  async list (name: ListName, limit: number): Promise<ShownList> {
+    const stored = await this.#stored?.listNamed(name, limit + 1)
+    return this.#merge(name, limit, this.#own(limit + 1)[name], stored ?? [])
+  }
+
+  #lists (): Record<ListName, ShownList> {
+    const own = this.#own(LIST_LENGTH + 1)
+    const list = (name: ListName): ShownList => this.#merge(name, LIST_LENGTH, own[name], this.#stored?.lists[name] ?? [])
+    return { running: list('running'), waiting: list('waiting'), failed: list('failed') }
+  }
+
+  #own (limit: number): Record<ListName, Run[]> {
+    const own: Record<ListName, Run[]> = { running: [], waiting: [], failed: [] }
+    let looked = 0
+    for (const run of this.#runs.unfinished) {
+      if (++looked > MAX_LOOKED_AT) break
+      const list = run.state === 'active' ? own.running : own.waiting
+      if (list.length < limit) list.push(run)
+    }
+    for (const run of this.#runs.failed()) {
+      if (own.failed.length >= limit) break
+      if (this.#isOurs(run)) own.failed.push(run)
+    }
+    return own
+  }
+
+  /** A durable run that is over is the engine's to tell of; one that never started may not have been stored. */
+  #isOurs (run: Run): boolean {
+    return !run.isDurable || !this.#stored!.hasAnswered || run.attempt === 0
+  }
+
+  #merge (name: ListName, limit: number, own: readonly Run[], stored: readonly StoredSnapshot[]): ShownList {
+    const ids = new Set(own.map(({ id }) => id))
+    const others = stored.filter(({ task }) => !ids.has(task.id) && !this.#isElsewhere(name, task.id))
+    const runs = [...own.map(showRun), ...others.map(showStored)]
+    if (name === 'failed') runs.sort((a, b) => (b.finishedAt ?? 0) - (a.finishedAt ?? 0))
+    return listOf(runs, limit)
+  }
+
+  /** What this process has in its hands it knows better: the engine's answer may be two seconds old. */
+  #isElsewhere (name: ListName, id: string): boolean {
+    const run = this.#background.ledger.get(id)
+    return run !== undefined && name !== (run.state === 'active' ? 'running' : 'waiting')
+  }
+
+  async #searchStored (text: string, limit: number): Promise<readonly StoredSnapshot[]> {
+    if (this.#stored === undefined) return []
+    const byId = await this.#stored.find(text.toLowerCase())
+    // An engine finds whole names alone: those that this process knows are completed for it.
+    const known = [...this.#background.options.tasks.keys()].filter((name) => name.toLowerCase().includes(text.toLowerCase()))
+    const byName = await this.#stored.list([...new Set([text, ...known])].map((name) => ({ name, limit })))
+    return byId === undefined ? byName : [byId, ...byName]
+  }
+
+  #find (id: string): Run | undefined {
+    for (const run of this.#known()) if (run.id === id) return run
+    return undefined
+  }
+
+  * #known (): Generator<Run> {
+    yield * this.#runs.unfinished
+    yield * this.#runs.finished()
+  }
+}
+
+function listOf (runs: readonly ShownRun[], limit: number): ShownList {
+  return { runs: runs.slice(0, limit), more: runs.length > limit }
+}

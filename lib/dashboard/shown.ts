@@ -1,0 +1,91 @@
+import { inspect } from 'node:util'
+import type { StoredSnapshot } from '../engines/engine'
+import type { Run } from '../task-run'
+import type { TaskProgress } from '../types'
+import type { ShownDetail, ShownRun } from './frame'
+
+const MAX_NAME = 200
+const MAX_MESSAGE = 300
+const MAX_STACK = 8_000
+const MAX_ARGS = 4_000
+const MAX_DEPTH = 3
+const MAX_ITEMS = 50
+
+/** What the page shows of a run of this process. */
+export function showRun (run: Run): ShownRun {
+  const { id, name, state, attempt, progress, error, queuedAt, startedAt, finishedAt, isDurable } = run
+  return {
+    id,
+    name: cut(name, MAX_NAME),
+    state,
+    attempt,
+    progress: showProgress(progress),
+    error: error === undefined ? undefined : lineOf(error),
+    queuedAt,
+    startedAt,
+    finishedAt,
+    durable: isDurable
+  }
+}
+
+/** What the page shows of a task that an engine has. */
+export function showStored ({ task, state, attempt, progress, error, startedAt, finishedAt }: StoredSnapshot): ShownRun {
+  return {
+    id: task.id,
+    name: cut(task.name, MAX_NAME),
+    state,
+    attempt,
+    progress: showProgress(progress),
+    error: error === undefined ? undefined : lineOf(error),
+    queuedAt: task.queuedAt,
+    startedAt,
+    finishedAt,
+    durable: true
+  }
+}
+
+/** @param args `undefined` where they are not to be shown. */
+export function showDetail (shown: ShownRun, error: unknown, args: readonly unknown[] | null | undefined): ShownDetail {
+  return {
+    ...shown,
+    stack: error === undefined ? undefined : stackOf(error),
+    args: args === undefined || args === null ? undefined : showArgs(args)
+  }
+}
+
+// A task may fail with anything: an object whose getters throw, a proxy.
+function lineOf (error: unknown): string {
+  try {
+    const { name, message } = Object(error) as Partial<Error>
+    const text = typeof message === 'string' ? `${typeof name === 'string' ? name : 'Error'}: ${message}` : String(error)
+    return cut(text, MAX_MESSAGE)
+  } catch {
+    return 'an error that cannot be read'
+  }
+}
+
+function stackOf (error: unknown): string {
+  try {
+    const { stack, code } = Object(error) as { stack?: unknown, code?: unknown }
+    const text = typeof stack === 'string' ? stack : lineOf(error)
+    return cut(typeof code === 'string' ? `${text}\n  code: ${code}` : text, MAX_STACK)
+  } catch {
+    return lineOf(error)
+  }
+}
+
+// Neither getters nor what an object says of itself is called.
+function showArgs (args: readonly unknown[]): string {
+  const text = inspect(args, { customInspect: false, depth: MAX_DEPTH, maxArrayLength: MAX_ITEMS, maxStringLength: MAX_ARGS, breakLength: 80 })
+  return cut(text, MAX_ARGS)
+}
+
+function showProgress (progress: TaskProgress | undefined): ShownRun['progress'] {
+  if (progress === undefined) return undefined
+  const { value, message } = progress
+  return { value, message: message === undefined ? undefined : cut(message, MAX_MESSAGE) }
+}
+
+function cut (text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length)}…`
+}

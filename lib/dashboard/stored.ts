@@ -1,0 +1,90 @@
+import type { Engine, StoredQuery, StoredSnapshot, StoredState } from '../engines/engine'
+import type { ListName, ShownEngine } from './frame'
+
+// It is asked no more often than that, however many pages are open.
+const ASK_EVERY = 2_000
+
+// An answer that takes longer is told of.
+const TROUBLED_AFTER = 5_000
+
+const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/
+
+const STATES_OF: Readonly<Record<ListName, readonly StoredState[]>> = {
+  running: ['active'], waiting: ['queued', 'retrying'], failed: ['failed']
+}
+
+type Lists = Readonly<Record<ListName, readonly StoredSnapshot[]>>
+
+/** What the engine has, of all processes, as it was when it was last asked. */
+export class StoredTasks {
+  readonly #engine: Engine
+  readonly #limit: number
+  readonly #now: () => number
+  #lists: Lists = { running: [], waiting: [], failed: [] }
+  #counts: ShownEngine['counts']
+  #asked = -Infinity
+  #isAsking = false
+  #trouble: string | undefined
+
+  /** @param limit How many of each list. */
+  constructor (engine: Engine, limit: number, now: () => number = Date.now) {
+    this.#engine = engine
+    this.#limit = limit
+    this.#now = now
+  }
+
+  get lists (): Lists {
+    return this.#lists
+  }
+
+  get hasAnswered (): boolean {
+    return this.#counts !== undefined
+  }
+
+  /** What was known is old: something was changed. */
+  expire (): void {
+    this.#asked = -Infinity
+  }
+
+  /** Asks again if it is time, and does not wait for the answer. */
+  refresh (): void {
+    if (this.#isAsking || this.#now() - this.#asked < ASK_EVERY) return
+    this.#isAsking = true
+    this.#asked = this.#now()
+    this.#ask().then(() => { this.#trouble = undefined }, (error: unknown) => {
+      this.#trouble = error instanceof Error ? error.message : String(error)
+    }).finally(() => { this.#isAsking = false })
+  }
+
+  shown (): ShownEngine {
+    const isLate = this.#isAsking && this.#now() - this.#asked >= TROUBLED_AFTER
+    return { name: this.#engine.name, counts: this.#counts, trouble: isLate ? 'it does not answer' : this.#trouble }
+  }
+
+  /** Asks now, as the next two. Rejects where the engine is away. */
+  async find (id: string): Promise<StoredSnapshot | undefined> {
+    return isUuid(id) ? await this.#engine.find(id) : undefined
+  }
+
+  async list (queries: readonly StoredQuery[]): Promise<StoredSnapshot[]> {
+    const pages = await Promise.all(queries.map((query) => this.#engine.list(query)))
+    return pages.flatMap(({ tasks }) => tasks)
+  }
+
+  async listNamed (name: ListName, limit: number): Promise<StoredSnapshot[]> {
+    return await this.list(STATES_OF[name].map((state) => ({ state, limit })))
+  }
+
+  async #ask (): Promise<void> {
+    const [counts, running, waiting, failed] = await Promise.all([
+      this.#engine.counts(), this.listNamed('running', this.#limit), this.listNamed('waiting', this.#limit),
+      this.listNamed('failed', this.#limit)
+    ])
+    this.#counts = counts
+    this.#lists = { running, waiting, failed }
+  }
+}
+
+export function isUuid (text: string): boolean {
+  return UUID.test(text)
+}

@@ -1,0 +1,87 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Background } from '../background'
+import { FST_ERR_BACKGROUND_TOO_MANY_LISTENERS } from '../errors'
+import type { TaskEvent, TaskSnapshot } from '../types'
+
+const NAME = 'fastify.background.task'
+const CHANNELS = [
+  `${NAME}.taken`, `tracing:${NAME}:start`, `${NAME}.progress`, `${NAME}.retrying`, `${NAME}.finished`
+]
+
+/** Who wants to know of one run. */
+export interface Listener {
+  /** It may have come further. `run`: as it is in this process. */
+  changed (run?: TaskSnapshot): void
+  /** From time to time. */
+  beat (): void
+  /** The application closes. */
+  close (): void
+}
+
+/** Tells of changes of runs, in this process and as far as the engine says. It listens only while somebody wants to know. */
+export class Changes {
+  readonly #background: Background
+  readonly #maxListeners: number
+  readonly #heartbeat: number
+  readonly #listeners = new Map<string, Set<Listener>>()
+  #size = 0
+  #closed = false
+  #stop: (() => void) | undefined
+
+  constructor (background: Background, { maxListeners, heartbeat }: { maxListeners: number, heartbeat: number }) {
+    this.#background = background
+    this.#maxListeners = maxListeners
+    this.#heartbeat = heartbeat
+  }
+
+  /**
+   * @returns what ends it.
+   * @throws `FST_ERR_BACKGROUND_TOO_MANY_LISTENERS`
+   */
+  follow (id: string, listener: Listener): () => void {
+    if (this.#closed || this.#size >= this.#maxListeners) throw new FST_ERR_BACKGROUND_TOO_MANY_LISTENERS(this.#maxListeners)
+    const listeners = this.#listeners.get(id) ?? new Set()
+    this.#listeners.set(id, listeners.add(listener))
+    this.#size++
+    this.#stop ??= this.#start()
+    return () => {
+      if (!listeners.delete(listener)) return
+      this.#size--
+      if (listeners.size === 0) this.#listeners.delete(id)
+      if (this.#size > 0) return
+      this.#stop?.()
+      this.#stop = undefined
+    }
+  }
+
+  /** Ends what there is, and takes no more. */
+  close (): void {
+    this.#closed = true
+    for (const listener of this.#all()) listener.close()
+  }
+
+  #start (): () => void {
+    const listen = (message: unknown): void => {
+      const { background, run } = message as TaskEvent
+      if (background === this.#background) this.#tell(run.id, run.state === 'stored' ? undefined : run)
+    }
+    for (const channel of CHANNELS) subscribe(channel, listen)
+    const timer = setInterval(() => { for (const listener of this.#all()) listener.beat() }, this.#heartbeat)
+    const { engine } = this.#background.options
+    // What a local engine has is run in this process.
+    const unwatch = engine === undefined || engine.features.local ? undefined : engine.watch(({ id }) => this.#tell(id))
+    return () => {
+      for (const channel of CHANNELS) unsubscribe(channel, listen)
+      clearInterval(timer)
+      unwatch?.()
+    }
+  }
+
+  #tell (id: string, run?: TaskSnapshot): void {
+    for (const listener of [...this.#listeners.get(id) ?? []]) listener.changed(run)
+  }
+
+  #all (): Listener[] {
+    return [...this.#listeners.values()].flatMap((listeners) => [...listeners])
+  }
+}

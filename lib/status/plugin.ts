@@ -1,0 +1,45 @@
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Background } from '../background'
+import { describe } from '../describe'
+import { FST_ERR_BACKGROUND_INVALID_TASK } from '../errors'
+import type { TaskRun } from '../types'
+import { Changes } from './changes'
+import { hooksOf, resolveStatusOptions, type StatusOptions } from './options'
+import { addRoutes } from './routes'
+import { toStatus } from './view'
+
+async function fastifyBackgroundStatus (app: FastifyInstance, opts: StatusOptions): Promise<void> {
+  const options = resolveStatusOptions(opts)
+  const { prefix, retryAfter, logLevel, logSerializers } = options
+  const background = app.background as Background
+  // What has finished is asked for, too.
+  background.keepHistory()
+  const changes = new Changes(background, options)
+  let path = ''
+
+  app.decorateReply('accepted', function accepted (this: FastifyReply, run: TaskRun): FastifyReply {
+    assertRun(run)
+    return this.code(202)
+      .header('location', `${path}/${run.id}`)
+      .header('retry-after', retryAfter)
+      .header('cache-control', 'no-store')
+      .send(toStatus(run, options))
+  })
+  app.addHook('preClose', async function endListeners () { changes.close() })
+
+  await app.register(async function statusRoutes (routes) {
+    path = routes.prefix
+    for (const [name, hook] of hooksOf(options)) routes.addHook(name as 'onRequest', hook as never)
+    addRoutes(routes, background, changes, options)
+  }, { prefix, logLevel, logSerializers })
+}
+
+function assertRun (run: unknown): void {
+  if (typeof (run as TaskRun | undefined)?.id === 'string' && typeof (run as TaskRun).state === 'string') return
+  throw new FST_ERR_BACKGROUND_INVALID_TASK('reply.accepted()', 'a run, as addTask() returns', describe(run))
+}
+
+export const plugin: FastifyPluginAsync<StatusOptions> = fp(fastifyBackgroundStatus, {
+  fastify: '5.x', name: 'fastify-background/status', dependencies: ['fastify-background']
+})

@@ -1,0 +1,140 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Background } from '../background'
+import {
+  FST_ERR_BACKGROUND_ENGINE_AWAY, FST_ERR_BACKGROUND_RUN_FINISHED, FST_ERR_BACKGROUND_RUN_NOT_FOUND
+} from '../errors'
+import type { TaskSnapshot } from '../types'
+import type { Changes } from './changes'
+import { EventStream, type ServerEvent } from './event-stream'
+import { Follower } from './follower'
+import type { ResolvedStatusOptions } from './options'
+import { waitOf, wantsEvents } from './preferences'
+import { DELETE_SCHEMA, GET_SCHEMA } from './schemas'
+import { isFinal, toStatus, versionOf } from './view'
+
+// What else is asked for is not known: an engine is not to be bothered with it.
+const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/
+
+// How long a listener has for what is left for it when the application closes.
+const LAST_EVENT_MS = 1_000
+
+interface ById { Params: { id: string } }
+
+/** `GET` and `DELETE` of `/:id`. */
+export function addRoutes (app: FastifyInstance, background: Background, changes: Changes, options: ResolvedStatusOptions): void {
+  app.get<ById>('/:id', { schema: GET_SCHEMA }, async function getStatus (request, reply) {
+    const run = await findRun(request)
+    reply.header('cache-control', 'no-store').header('vary', 'accept')
+    if (request.method === 'HEAD') return answer(reply, run)
+    if (wantsEvents(request.headers.accept)) return sendEvents(request, reply, run)
+    return answer(reply, await waited(request, reply, run))
+  })
+
+  app.delete<ById>('/:id', { schema: DELETE_SCHEMA }, async function cancelTask (request, reply) {
+    const before = await findRun(request)
+    const { id, state } = before
+    const accepted = await asked(() => background.cancel(id))
+    // To cancel it once more changes nothing.
+    if (!accepted && state !== 'cancelled') throw new FST_ERR_BACKGROUND_RUN_FINISHED(state)
+    const run = await asked(() => background.find(id)) ?? { ...before, state: 'cancelled' as const }
+    reply.code(isFinal(run) ? 200 : 202).header('cache-control', 'no-store')
+    return toStatus(run, options)
+  })
+
+  async function findRun (request: FastifyRequest<ById>): Promise<TaskSnapshot> {
+    const { id } = request.params
+    const run = UUID.test(id) ? await asked(() => background.find(id)) : undefined
+    if (run === undefined || !await isAuthorized(request, run)) throw new FST_ERR_BACKGROUND_RUN_NOT_FOUND()
+    return run
+  }
+
+  async function isAuthorized (request: FastifyRequest, run: TaskSnapshot): Promise<boolean> {
+    return options.authorize === undefined || await options.authorize(request, run) === true
+  }
+
+  async function asked<T> (question: () => Promise<T>): Promise<T> {
+    try {
+      return await question()
+    } catch (cause) {
+      throw Object.assign(new FST_ERR_BACKGROUND_ENGINE_AWAY(), { cause })
+    }
+  }
+
+  function answer (reply: FastifyReply, run: TaskSnapshot): FastifyReply {
+    const status = toStatus(run, options)
+    if (!isFinal(run)) reply.header('retry-after', options.retryAfter)
+    if (status.location !== undefined) reply.code(303).header('location', status.location)
+    return reply.type('application/json; charset=utf-8').send(status)
+  }
+
+  /** The run as it is, or, if the client would rather wait, as it is when it is over or the time is. */
+  async function waited (request: FastifyRequest, reply: FastifyReply, run: TaskSnapshot): Promise<TaskSnapshot> {
+    const wish = waitOf(request.headers.prefer as string | undefined)
+    if (wish === undefined) return run
+    const seconds = Math.min(wish, options.maxWait)
+    reply.header('preference-applied', `wait=${seconds}`)
+    if (isFinal(run) || seconds === 0) return run
+    return await new Promise((resolve) => {
+      let last = run
+      const done = (): void => {
+        clearTimeout(timer)
+        follower.stop()
+        reply.raw.off('close', done)
+        resolve(last)
+      }
+      const follower = new Follower(changes, run.id, (id) => background.find(id), options.interval, {
+        see (seen) {
+          last = seen
+          if (isFinal(seen)) done()
+        },
+        lost: done
+      })
+      const timer = setTimeout(done, seconds * 1_000)
+      reply.raw.once('close', done)
+    })
+  }
+
+  function sendEvents (request: FastifyRequest, reply: FastifyReply, run: TaskSnapshot): FastifyReply {
+    const known = request.headers['last-event-id']
+    const first = eventOf(run)
+    // It tells an EventSource not to come again.
+    if (isFinal(run) && known === first.id) return reply.code(204).send()
+    let last = known
+    const follower = isFinal(run)
+      ? undefined
+      : new Follower(changes, run.id, (id) => background.find(id), options.interval, {
+        see: write,
+        beat: () => stream.beat(),
+        lost: () => {
+          stream.finish()
+          // One that does not read would keep the server open.
+          cut = setTimeout(() => reply.raw.destroy(), LAST_EVENT_MS)
+        }
+      })
+    const stream = new EventStream(options.retryAfter * 1_000, () => follower?.stop())
+    let cut: NodeJS.Timeout | undefined
+    // Whatever other hooks have made of the stream.
+    reply.raw.once('close', () => {
+      clearTimeout(cut)
+      stream.destroy()
+    })
+    write(run)
+    return reply.type('text/event-stream')
+      // A proxy is neither to collect the events nor to change them.
+      .header('cache-control', 'no-store, no-transform')
+      .header('x-accel-buffering', 'no')
+      .send(stream)
+
+    function write (seen: TaskSnapshot): void {
+      const event = eventOf(seen)
+      if (isFinal(seen)) stream.finish(event)
+      else if (event.id !== last) stream.write(event)
+      last = event.id
+    }
+  }
+
+  function eventOf (run: TaskSnapshot): ServerEvent {
+    const data = JSON.stringify(toStatus(run, options))
+    return { id: versionOf(data), event: isFinal(run) ? 'end' : undefined, data }
+  }
+}
