@@ -1,7 +1,7 @@
 import { channel, tracingChannel } from 'node:diagnostics_channel'
 import { performance } from 'node:perf_hooks'
 import type {
-  AppBackground, AttemptEvent, CancelledEvent, ProgressEvent, RetryingEvent, TaskEvent, TaskProgress, TaskRun
+  AppBackground, AttemptEvent, CancelledEvent, FailedEvent, ProgressEvent, RetryingEvent, TaskEvent, TaskProgress, TaskRun
 } from './types'
 
 interface Published extends TaskRun {
@@ -15,6 +15,7 @@ const attempts = tracingChannel<unknown, AttemptEvent>(NAME)
 const queued = channel(`${NAME}.queued`)
 const retrying = channel(`${NAME}.retrying`)
 const progressed = channel(`${NAME}.progress`)
+const failed = channel(`${NAME}.failed`)
 const cancelled = channel(`${NAME}.cancelled`)
 const discarded = channel(`${NAME}.discarded`)
 
@@ -30,12 +31,29 @@ export function publishProgress (background: AppBackground, run: Published, prog
   if (progressed.hasSubscribers) progressed.publish({ ...eventOf(background, run), progress } satisfies ProgressEvent)
 }
 
+export function publishFailed (background: AppBackground, run: Published): void {
+  if (failed.hasSubscribers) failed.publish({ ...eventOf(background, run), error: run.error } satisfies FailedEvent)
+}
+
 export function publishCancelled (background: AppBackground, run: Published): void {
   if (cancelled.hasSubscribers) cancelled.publish({ ...eventOf(background, run), reason: run.error } satisfies CancelledEvent)
 }
 
 export function publishDiscarded (background: AppBackground, run: Published): void {
   if (discarded.hasSubscribers) discarded.publish(eventOf(background, run))
+}
+
+/** Calls an attempt with something around it: see `surroundAttempts`. */
+export type Surround = (event: AttemptEvent, attempt: () => void) => void
+
+let surround: Surround | undefined
+
+/**
+ * From here on, attempts that are published are called by `by`. For tracers whose context is not a store that a channel
+ * could bind. It must not throw, and has to call the attempt once.
+ */
+export function surroundAttempts (by: Surround): void {
+  surround = by
 }
 
 /** @returns `null` while nobody subscribes. */
@@ -58,9 +76,10 @@ export class AttemptTrace {
 
   /** Calls `attempt` with the stores that are bound to `start`. */
   run (attempt: () => void): void {
-    attempts.start.runStores(this.#event, attempt)
+    const event = this.#event
+    attempts.start.runStores(event, () => surround === undefined ? attempt() : surround(event, attempt))
     this.#returned = true
-    attempts.end.publish(this.#event)
+    attempts.end.publish(event)
   }
 
   /** The run has left the attempt, whose outcome can be read off it. */

@@ -11,7 +11,7 @@ import { definedBy, functionOf, kFunction, type Defined } from './defined'
 import type { Startable } from './dispatcher'
 import type { DurableTasks } from './durable-tasks'
 import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_NO_ENGINE, FST_ERR_BACKGROUND_TASK_TIMEOUT } from './errors'
-import { publishCancelled, publishDiscarded, publishProgress, publishRetrying, traceAttempt } from './events'
+import { publishCancelled, publishDiscarded, publishFailed, publishProgress, publishRetrying, traceAttempt } from './events'
 import type { Ledger } from './ledger'
 import type { ResolvedPolicy } from './policy'
 import { reportCancel, reportFailure, reportRetry, reportShutdown } from './report'
@@ -281,6 +281,7 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   fail (error: unknown): void {
     this.#error = error
     const owner = this.end('failed')
+    publishFailed(this.#home, this)
     reportFailure(this, owner.log, this.#home.onTaskError)
     owner.ended(this)
   }

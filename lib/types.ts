@@ -326,6 +326,12 @@ export interface ProgressEvent extends TaskEvent {
   readonly progress: TaskProgress
 }
 
+/** What is published on `fastify.background.task.failed`. */
+export interface FailedEvent extends TaskEvent {
+  /** What the last attempt failed with; without an attempt, what the condition threw, or why it was not stored. */
+  readonly error: unknown
+}
+
 /** What is published on `fastify.background.task.cancelled`. */
 export interface CancelledEvent extends TaskEvent {
   /** What `cancel` was given, or why shutdown ended the run. */

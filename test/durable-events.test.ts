@@ -59,6 +59,18 @@ t.test('events: a run that is not durable has no meta', async (t) => {
   t.ok(seen.length > 0 && seen.every(({ event }) => !('meta' in event)))
 })
 
+t.test('events: a durable run that cannot be stored has failed without an attempt', async (t) => {
+  const task = recorder('task')
+  const { app, engine } = await createDurableApp(t, { tasks: [task] })
+  const { seen, lines } = record(t, app)
+  engine.gates.store = () => { throw new Error('away') }
+  const run = app.background.addTask(task)
+  await run.finished()
+
+  t.strictSame(lines(), ['queued queued', 'failed failed'])
+  t.equal(seen[1].event.error, run.error)
+})
+
 t.test('events: durable runs that are cancelled or discarded say so, with their meta', async (t) => {
   const [task, unmet] = [recorder('task'), recorder('unmet', { when: 'error' })]
   const { app } = await createDurableApp(t, { tasks: [task, unmet] })

@@ -16,14 +16,14 @@ const LATER = { retries: 1, backoff: { delay: 60_000, jitter: false } }
 
 // What an attempt publishes whose function returns a promise, with the state of the run.
 const COMPLETES = ['start active', 'end active', 'asyncStart completed', 'asyncEnd completed']
-const FAILS = ['start active', 'end active', 'error failed', 'asyncStart failed', 'asyncEnd failed']
+const FAILS = ['start active', 'end active', 'error failed', 'asyncStart failed', 'asyncEnd failed', 'failed failed']
 const IS_TRIED_AGAIN = ['start active', 'end active', 'error retrying', 'asyncStart retrying', 'asyncEnd retrying', 'retrying retrying']
 
 for (const [what, task, expected] of [
   ['a synchronous task', () => 'done', ['start active', 'end completed']],
   ['an async task', async () => 'done', COMPLETES],
   ['a task of a thenable', () => ({ then (resolve: (value: string) => void) { resolve('done') } }), COMPLETES],
-  ['a task that throws', () => { throw broken }, ['start active', 'error failed', 'end failed']],
+  ['a task that throws', () => { throw broken }, ['start active', 'error failed', 'failed failed', 'end failed']],
   ['a task that rejects', async () => { throw broken }, FAILS],
   ['a task that throws, then completes', defineTask(function () {
     if (this.attempt === 1) throw broken
@@ -82,6 +82,16 @@ t.test('events: runs that are cancelled', async (t) => {
   t.strictSame(lines('active'), ['queued queued', 'start active', 'end active', 'asyncStart cancelled', 'asyncEnd cancelled', 'cancelled cancelled'])
   t.strictSame(lines('byItself'), ['queued queued', 'start active', 'cancelled cancelled', 'end cancelled'])
   t.strictSame(lines('retrying'), ['queued queued', ...IS_TRIED_AGAIN, 'cancelled cancelled'])
+})
+
+t.test('events: a run whose condition throws has failed without an attempt', async (t) => {
+  const app = await createApp(t)
+  const { seen, lines } = record(t, app)
+  await serve(app, (reply) => { reply.background.addTask(defineTask(() => {}, { when () { throw broken } })) })
+  await app.background.idle()
+
+  t.strictSame(lines(), ['queued queued', 'failed failed'])
+  t.equal(seen[1].event.error, broken)
 })
 
 t.test('events: runs that are discarded', async (t) => {
@@ -204,6 +214,7 @@ t.test('events: the payloads beside those of attempts', async (t) => {
   same(t, payloads('retrying'), [{ ...of(retried), error, delay: 60_000 }])
   same(t, payloads('cancelled'), [{ ...of(retried), reason }, { ...of(cancelled), reason: cancelled.error }])
   t.match(cancelled.error, { name: 'AbortError' })
+  same(t, payloads('failed'), [{ ...of(timedOut), error: timedOut.error }])
   same(t, payloads('discarded'), [of(discarded)])
   t.match(payloads('error').map((event) => event.error), [error, { code: 'FST_ERR_BACKGROUND_TASK_TIMEOUT' }])
 })

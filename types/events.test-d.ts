@@ -1,7 +1,7 @@
 import { subscribe, tracingChannel } from 'node:diagnostics_channel'
 import { expectTypeOf } from 'expect-type'
 import type {
-  AppBackground, AttemptEvent, CancelledEvent, ProgressEvent, RetryingEvent, TaskEvent, TaskProgress, TaskRun
+  AppBackground, AttemptEvent, CancelledEvent, FailedEvent, ProgressEvent, RetryingEvent, TaskEvent, TaskProgress, TaskRun
 } from 'fastify-background'
 
 // Each event has the application and the run; some have more. None can be changed, but what an attempt comes to.
@@ -23,8 +23,9 @@ expectTypeOf<AttemptEvent>().toEqualTypeOf<{
 }>()
 expectTypeOf<RetryingEvent>().toEqualTypeOf<Readonly<Common & { error: unknown, delay: number }>>()
 expectTypeOf<ProgressEvent>().toEqualTypeOf<Readonly<Common & { progress: TaskProgress }>>()
+expectTypeOf<FailedEvent>().toEqualTypeOf<Readonly<Common & { error: unknown }>>()
 expectTypeOf<CancelledEvent>().toEqualTypeOf<Readonly<Common & { reason: unknown }>>()
-expectTypeOf<AttemptEvent | RetryingEvent | ProgressEvent | CancelledEvent>().toExtend<TaskEvent>()
+expectTypeOf<AttemptEvent | RetryingEvent | ProgressEvent | FailedEvent | CancelledEvent>().toExtend<TaskEvent>()
 declare const event: AttemptEvent
 declare const run: TaskRun
 // @ts-expect-error read-only

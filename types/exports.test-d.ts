@@ -6,7 +6,7 @@ import byDefault, {
 } from 'fastify-background'
 import type {
   AppBackground, AttemptEvent, BackgroundOptions, BackgroundStats, BackgroundTasksOptions, Backoff, CancelledEvent,
-  Delivery, Engine, EngineFeatures, EngineWorker, OnFailure, Outcome, ProgressEvent, ReplyBackground, RetryingEvent,
+  Delivery, Engine, EngineFeatures, EngineWorker, FailedEvent, OnFailure, Outcome, ProgressEvent, ReplyBackground, RetryingEvent,
   RouteBackground, RouteTask, RouteTaskFunction, StoredChange, StoredError, StoredPage, StoredQuery, StoredSnapshot,
   StoredState, StoredTask, TaskContext, TaskDefinition, TaskEvent, TaskFunction, TaskOptions, TaskPolicy, TaskProgress,
   TaskRun, TaskSnapshot, TaskState, When
@@ -66,6 +66,7 @@ expectTypeOf<byDefault.Delivery>().toEqualTypeOf<Delivery>()
 expectTypeOf<byDefault.Engine>().toEqualTypeOf<Engine>()
 expectTypeOf<byDefault.EngineFeatures>().toEqualTypeOf<EngineFeatures>()
 expectTypeOf<byDefault.EngineWorker>().toEqualTypeOf<EngineWorker>()
+expectTypeOf<byDefault.FailedEvent>().toEqualTypeOf<FailedEvent>()
 expectTypeOf<byDefault.OnFailure>().toEqualTypeOf<OnFailure>()
 expectTypeOf<byDefault.Outcome>().toEqualTypeOf<Outcome>()
 expectTypeOf<byDefault.ProgressEvent>().toEqualTypeOf<ProgressEvent>()

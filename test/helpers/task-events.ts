@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type background from '../../lib/index'
 
 const NAME = 'fastify.background.task'
-const PLAIN = ['queued', 'retrying', 'progress', 'cancelled', 'discarded'] as const
+const PLAIN = ['queued', 'retrying', 'progress', 'failed', 'cancelled', 'discarded'] as const
 const TRACING = ['start', 'end', 'error', 'asyncStart', 'asyncEnd'] as const
 export const EVENTS = [...PLAIN, ...TRACING] as const
 
