@@ -22,7 +22,7 @@ const MAX_STORE_TIMEOUT = 60_000
 const MAX_RESTARTS = 1_000_000
 
 // Fastify hands these to every plugin's options, for its own use.
-const FASTIFY_OPTIONS: readonly string[] = ['prefix', 'logLevel', 'logSerializers']
+export const FASTIFY_OPTIONS: readonly string[] = ['prefix', 'logLevel', 'logSerializers']
 
 export interface ResolvedOptions {
   /** Of tasks without one of their own. */
