@@ -67,7 +67,9 @@ function create (
   home: RunHome, owner: DurableOwner, fn: TaskFunction<never[]>, args: readonly unknown[],
   payload: readonly unknown[] | undefined, when: When, unbound = false
 ): Run {
-  return payload === undefined
+  const run = payload === undefined
     ? new Run(home, owner, fn, args, when, unbound)
     : home.durable!.create(owner, definedBy(fn)!, payload, when, unbound, owner.reqId)
+  home.held?.add(run, fn, payload ?? args)
+  return run
 }

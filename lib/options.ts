@@ -32,6 +32,7 @@ export interface ResolvedOptions {
   readonly closeTimeout: number
   readonly settleTimeout: number
   readonly onTaskError: BackgroundOptions['onTaskError']
+  readonly autorun: boolean
   readonly engine: BackgroundOptions['engine']
   /** By their names. */
   readonly tasks: ReadonlyMap<string, Defined>
@@ -54,6 +55,7 @@ const CHECKS: Checks<BackgroundOptions> = {
   closeTimeout: milliseconds(MAX_CLOSE_TIMEOUT),
   settleTimeout: milliseconds(),
   onTaskError: aFunction,
+  autorun: aBoolean,
   engine: anEngine,
   tasks: ['a list of definitions', Array.isArray],
   worker: aBoolean,
@@ -73,6 +75,7 @@ export function resolveOptions (options: BackgroundOptions): ResolvedOptions {
     closeTimeout: options.closeTimeout ?? DEFAULT_CLOSE_TIMEOUT,
     settleTimeout: options.settleTimeout ?? DEFAULT_SETTLE_TIMEOUT,
     onTaskError: options.onTaskError,
+    autorun: options.autorun ?? true,
     engine: options.engine,
     tasks: tasksOf(options),
     worker: workerOf(options),

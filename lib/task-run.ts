@@ -12,6 +12,7 @@ import type { Startable } from './dispatcher'
 import type { DurableTasks } from './durable-tasks'
 import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_NO_ENGINE, FST_ERR_BACKGROUND_TASK_TIMEOUT } from './errors'
 import { publishCancelled, publishDiscarded, publishFailed, publishProgress, publishRetrying, traceAttempt } from './events'
+import type { HeldBack } from './held-back'
 import type { Ledger } from './ledger'
 import type { ResolvedPolicy } from './policy'
 import { reportCancel, reportFailure, reportRetry, reportShutdown } from './report'
@@ -24,6 +25,8 @@ export interface RunHome extends AppBackground {
   readonly ledger: Ledger
   readonly slots: Slots
   readonly onTaskError: BackgroundOptions['onTaskError']
+  /** `null` where tasks run by themselves. */
+  readonly held: HeldBack | null
   /** `null` without an engine. */
   readonly durable: DurableTasks | null
   /** The policy of a definition in this application; of a plain function, where there is none. */

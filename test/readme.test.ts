@@ -34,6 +34,7 @@ for (const snippet of snippets) {
   t.test(`${snippet.file}:${snippet.line}: the snippet runs, and does what it says`, async (t) => {
     executed++
     if (snippet.code.includes('close-with-grace')) await survivesSigterm(t, snippet)
+    else if (/from '(tap|node:test)'/.test(snippet.code)) await passes(t, snippet)
     else await runs(t, snippet)
   })
 }
@@ -172,6 +173,15 @@ async function survivesSigterm (t: tap.Test, { file, line, prints }: Snippet): P
   t.equal(status, 200)
   t.strictSame(await exited, [0, null])
   t.strictSame((await printed).trimEnd().split('\n'), prints)
+}
+
+/** Runs a snippet with tests as a process. */
+async function passes (t: tap.Test, { file, line, code }: Snippet): Promise<void> {
+  const child = fork(join(__dirname, 'helpers/snippet-test.ts'), [file, String(line)], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  const printed = text(child.stdout!)
+  t.strictSame(await once(child, 'exit'), [0, null])
+  t.equal((await printed).match(/^(?:ok \d+ - |✔ )/gm)?.length, code.match(/^(?:t\.)?test\(/gm)?.length, 'each of its tests has passed')
 }
 
 function isThere (command: string): boolean {

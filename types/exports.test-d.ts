@@ -6,7 +6,7 @@ import byDefault, {
 } from 'fastify-background'
 import type {
   AppBackground, AttemptEvent, BackgroundOptions, BackgroundStats, BackgroundTasksOptions, Backoff, CancelledEvent,
-  Delivery, Engine, EngineFeatures, EngineWorker, FailedEvent, OnFailure, Outcome, ProgressEvent, ReplyBackground, RetryingEvent,
+  Delivery, Engine, EngineFeatures, EngineWorker, FailedEvent, OnFailure, Outcome, ProgressEvent, QueuedTask, ReplyBackground, RetryingEvent,
   RouteBackground, RouteTask, RouteTaskFunction, StoredChange, StoredError, StoredPage, StoredQuery, StoredSnapshot,
   StoredState, StoredTask, TaskContext, TaskDefinition, TaskEvent, TaskFunction, TaskOptions, TaskPolicy, TaskProgress,
   TaskRun, TaskSnapshot, TaskState, When
@@ -70,6 +70,7 @@ expectTypeOf<byDefault.FailedEvent>().toEqualTypeOf<FailedEvent>()
 expectTypeOf<byDefault.OnFailure>().toEqualTypeOf<OnFailure>()
 expectTypeOf<byDefault.Outcome>().toEqualTypeOf<Outcome>()
 expectTypeOf<byDefault.ProgressEvent>().toEqualTypeOf<ProgressEvent>()
+expectTypeOf<byDefault.QueuedTask>().toEqualTypeOf<QueuedTask>()
 expectTypeOf<byDefault.ReplyBackground>().toEqualTypeOf<ReplyBackground>()
 expectTypeOf<byDefault.RetryingEvent>().toEqualTypeOf<RetryingEvent>()
 expectTypeOf<byDefault.RouteBackground>().toEqualTypeOf<RouteBackground>()
