@@ -10,6 +10,7 @@ import * as context from '../../lib/context'
 import { bullmq, type BullmqOptions } from '../../lib/engines/bullmq'
 import { journal, type JournalOptions } from '../../lib/engines/journal'
 import background from '../../lib/index'
+import { telemetry } from '../../lib/otel/otel'
 import { ROOT, type Snippet } from './docs'
 
 export interface Running {
@@ -46,6 +47,7 @@ export async function run (snippet: Snippet, places: Places, print: (line: strin
     fastify: watched(running),
     'fastify-background': background,
     'fastify-background/context': context,
+    'fastify-background/otel': { telemetry },
     'fastify-background/journal': {
       journal: (options: JournalOptions) => journal({ ...options, location: join(places.directory, options.location) })
     },
