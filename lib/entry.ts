@@ -1,4 +1,4 @@
-import { definedBy } from './defined'
+import { definedBy, kFunction } from './defined'
 import { FST_ERR_BACKGROUND_NO_ENGINE } from './errors'
 import { GroupRun, type GroupOwner } from './group-run'
 import { assertTaskFunction, BackgroundTasks, toTask, type BackgroundTask } from './task'
@@ -55,10 +55,15 @@ export function createEntries (
 
 interface DurableOwner extends RunOwner { readonly reqId?: string }
 
-/** What the engine would store, if the task is durable. Throws why it cannot be stored. */
+/**
+ * What the engine would store, if the task is durable. Throws why it cannot be stored, and what is wrong with the
+ * arguments of any definition.
+ */
 export function payloadOf (home: RunHome, fn: Function, args: readonly unknown[]): readonly unknown[] | undefined {
   const defined = definedBy(fn)
-  if (defined?.options.durable !== true) return undefined
+  if (defined === undefined) return undefined
+  defined[kFunction].check?.(args)
+  if (defined.options.durable !== true) return undefined
   if (home.durable !== null) return home.durable.payload(defined, args)
   throw new FST_ERR_BACKGROUND_NO_ENGINE(defined.options.name, 'is durable, and the plugin has no "engine"')
 }

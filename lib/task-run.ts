@@ -254,11 +254,15 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     const began = timeout > 0 ? now() : 0
     scope.runInAsyncScope(Attempt.start, undefined, attempt, this.#fn!, this.#args!)
     // What the function has taken until it returned counts.
-    if (timeout > 0 && this.isAt(attempt)) this.#timer = setTimeout(() => this.#timeOut(attempt), Math.max(1, timeout + began - now()))
+    if (timeout > 0 && this.isAt(attempt) && !Attempt.isPaused(attempt)) this.#limit(attempt, timeout + began - now())
   }
 
   isAt (attempt: Attempt): boolean {
     return attempt === this.#attempt
+  }
+
+  resumed (attempt: Attempt): void {
+    if (this.isAt(attempt) && this.#policy!.timeout > 0) this.#limit(attempt, this.#policy!.timeout)
   }
 
   progressed (attempt: Attempt, progress: TaskProgress): void {
@@ -319,6 +323,10 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     owner.ended(this)
     // The last: what listens to the signal is not ours.
     if (attempt !== null) scope!.runInAsyncScope(Attempt.abort, undefined, attempt, reason)
+  }
+
+  #limit (attempt: Attempt, delay: number): void {
+    this.#timer = setTimeout(() => this.#timeOut(attempt), Math.max(1, delay))
   }
 
   #timeOut (attempt: Attempt): void {

@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers'
 import Fastify from 'fastify'
 import t from 'tap'
 import background from '../lib/index'
-import { blocksOf, documents, read, ROOT, snippetsOf, type Snippet } from './helpers/docs'
+import { blocksOf, documents, filesOf, read, ROOT, snippetsOf, type Snippet } from './helpers/docs'
 import { findProgram, startRedis } from './helpers/redis'
 import { request, run, typeErrors, type Running } from './helpers/snippets'
 
@@ -41,7 +41,9 @@ for (const snippet of snippets) {
 
 t.test('no snippet is left out', async (t) => {
   const found = documents().flatMap((file) => read(file).match(/^ *(?:```|~~~)[ \t]*(?:js|jsx|mjs|cjs|javascript|ts|tsx|mts|cts|typescript)\b/gim) ?? [])
-  t.equal(executed, found.length)
+  const files = documents().flatMap((file) => [...filesOf(file).keys()].map((name) => ({ file, name })))
+  for (const { file, name } of files) t.ok(snippetsOf(file).some(({ code }) => code.includes(`'./${name}'`)), `${file}: ${name}`)
+  t.equal(executed + files.length, found.length)
   t.ok(executed > 0)
 })
 
@@ -59,7 +61,7 @@ t.test('the snippets in TypeScript have no type errors', async (t) => {
 
 t.test('what has to be an error of a snippet is one: the checks can fail', async (t) => {
   const broken = (language: string, source: string): Snippet =>
-    ({ file: 'none', line: 1, language, info: '', code: source, source, prints: undefined })
+    ({ file: 'none', line: 1, language, info: '', code: source, source, files: new Map(), prints: undefined })
   await t.rejects(run(broken('js', 'import x from \'node:fs\'\nthrow new Error(\'thrown\')'), { directory: '' }), { message: 'thrown' })
   await t.rejects(run(broken('js', 'const = 1'), { directory: '' }), { name: 'SyntaxError' })
   t.match(typeErrors([broken('ts', 'export const text: string = 1')]), [/TS2322/])

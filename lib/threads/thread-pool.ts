@@ -1,0 +1,117 @@
+import type { ResourceLimits } from 'node:worker_threads'
+import { StandInContext } from '../stand-in-context'
+import { Waiting } from '../waiting'
+import { requirePiscina, type Piscina } from './piscina'
+import { ThreadCall } from './thread-call'
+import type { WorkerFile } from './worker-file'
+
+const WORKER = require.resolve('./worker')
+
+export interface PoolOptions {
+  readonly maxThreads: number
+  readonly abortTimeout: number
+  readonly resourceLimits: ResourceLimits | undefined
+}
+
+/**
+ * Threads that are there while somebody holds the pool: an application from boot to close, a call while it is at work.
+ * Piscina is given no more calls than there may be threads: one that stands in its queue may be left there for ever
+ * when a thread is ended.
+ */
+export class ThreadPool {
+  readonly options: PoolOptions
+  readonly #report: (error: Error) => void
+  readonly #waiting = new Waiting<ThreadCall>()
+  // With a thread, or with one that is starting.
+  readonly #atWork = new Map<ThreadCall, Promise<void>>()
+  #piscina: Piscina | undefined
+  #holds = 0
+
+  /** @param report Told of the error that has ended a thread without a call. */
+  constructor (options: PoolOptions, report: (error: Error) => void) {
+    this.options = options
+    this.#report = report
+  }
+
+  /** Calls a function, when a thread is free for it. */
+  run (call: ThreadCall): Promise<unknown> {
+    this.hold()
+    this.#waiting.push(call)
+    call.follow(this.options.abortTimeout, () => {
+      this.#waiting.noteEnded()
+      this.release()
+    })
+    this.#advance()
+    return call.outcome
+  }
+
+  /** Rejects where a file cannot be loaded or lacks its function. */
+  async look (file: WorkerFile): Promise<void> {
+    await this.run(new ThreadCall(file, new StandInContext(file.name), undefined))
+  }
+
+  hold (): void {
+    this.#holds++
+  }
+
+  /** Ends the threads of functions that have been told to end. */
+  async endAborted (): Promise<void> {
+    const aborted = [...this.#atWork].filter(([call]) => call.isAborted)
+    for (const [call] of aborted) call.kill()
+    await Promise.all(aborted.map(([, end]) => end))
+  }
+
+  /** Ends all threads if nobody else holds the pool. */
+  async release (): Promise<void> {
+    if (--this.#holds > 0) return
+    const piscina = this.#piscina
+    this.#piscina = undefined
+    await piscina?.destroy()
+  }
+
+  #advance (): void {
+    while (this.#atWork.size < this.options.maxThreads) {
+      const call = this.#waiting.next()
+      if (call === undefined) return
+      this.#atWork.set(call, this.#start(call))
+    }
+  }
+
+  async #start (call: ThreadCall): Promise<void> {
+    await call.start(this.#piscina ??= this.#open())
+    this.#atWork.delete(call)
+    this.#advance()
+    this.release()
+  }
+
+  #open (): Piscina {
+    const { maxThreads, resourceLimits } = this.options
+    const piscina = new (requirePiscina())({
+      filename: WORKER,
+      minThreads: 0,
+      maxThreads,
+      idleTimeout: Infinity,
+      // An idle thread is to be one that is idle, not one that is stopped in the midst of what it still does.
+      atomics: 'disabled',
+      recordTiming: false,
+      ...resourceLimits !== undefined && { resourceLimits }
+    })
+    // What has ended a thread, if it was an error: it comes right behind.
+    let error: Error | undefined
+    piscina.on('error', (thrown: Error) => { error = thrown })
+    // Those that had this thread know of it by then.
+    piscina.on('workerDestroy', () => setImmediate(() => {
+      if (piscina === this.#piscina) this.#failStranded(piscina, error)
+      error = undefined
+    }))
+    return piscina
+  }
+
+  /** Piscina keeps what it had for a thread that ended before it was ready, and starts no other for it. */
+  #failStranded (piscina: Piscina, error: Error | undefined): void {
+    const missing = Math.max(0, this.#atWork.size - piscina.threads.length)
+    const stranded = [...this.#atWork.keys()].filter((call) => !call.hasStarted).slice(0, missing)
+    for (const call of stranded) call.strand(error)
+    if (error !== undefined && stranded.length === 0) this.#report(error)
+  }
+}

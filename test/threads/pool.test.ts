@@ -1,0 +1,108 @@
+// When there are threads, and how many.
+import { availableParallelism } from 'node:os'
+import Fastify from 'fastify'
+import t from 'tap'
+import background from '../../lib/index'
+import { sharedPool } from '../../lib/threads/shared-pool'
+import { threads, threadTask, type ThreadsOptions } from '../../lib/threads/threads'
+import { createApp, listen, memoryLogger } from '../helpers/app'
+import { until } from '../helpers/latch'
+import { createThreadsApp, fixture, isAtWork, letGo, sharedNumbers, watchThreads } from '../helpers/threads'
+
+type Shared = ReturnType<typeof sharedNumbers>
+
+t.setTimeout(120_000)
+const block = threadTask<(shared: Shared) => number>(fixture(), { export: 'block' })
+const where = threadTask<() => { threadId: number }>(fixture())
+
+// The first: a pool that no application has had.
+t.test('what a thread leaves behind without the plugin is a warning of the process', async (t) => {
+  await listen(await createApp(t))
+  const warned = new Promise((resolve) => { process.once('warning', resolve) })
+  const shared = sharedNumbers()
+  const pool = sharedPool()
+  pool.hold()
+  await threadTask<(shared: Shared) => void>(fixture(), { export: 'leave' })(shared)
+  letGo(shared)
+  t.match(await warned, { message: 'left behind' })
+  await pool.release()
+})
+
+t.test('threads start when they are needed, are as many as they may be, and end with the application', async (t) => {
+  const alive = watchThreads(t)
+  const app = await createThreadsApp(t, { maxThreads: 2 })
+  const looking = alive.size
+  const shared = sharedNumbers()
+  const runs: background.TaskRun[] = [1, 2, 3, 4].map(() => app.background.addTask(block, shared))
+  await isAtWork(shared)
+  await until(() => app.background.stats().active === 4)
+  letGo(shared)
+  for (const run of runs) await run.finished()
+  t.ok(new Set(runs.map(({ result }) => result)).size <= 2)
+  t.equal(looking, 1, 'one has looked into the file')
+  t.ok(alive.size <= 2 && alive.size >= 1)
+  await app.close()
+  t.equal(alive.size, 0)
+})
+
+t.test('an application without thread tasks to look into starts no thread', async (t) => {
+  const alive = watchThreads(t)
+  const app = await createThreadsApp(t)
+  t.equal(alive.size, 0)
+  await app.close()
+})
+
+t.test('by default there is one thread less than there are cores, and at least one', async (t) => {
+  const app = await createThreadsApp(t)
+  const count = Math.max(1, availableParallelism() - 1)
+  await t.rejects(register({ maxThreads: count + 1 }), { message: `Option "maxThreads": expected ${count}, as the application has it that opened the threads of this process, got ${count + 1}` })
+  await app.close()
+})
+
+t.test('applications of a process share its threads: the last one ends them', async (t) => {
+  const alive = watchThreads(t)
+  const first = await createThreadsApp(t, { maxThreads: 1 })
+  const second = await createThreadsApp(t, { maxThreads: 1 })
+  await createThreadsApp(t)
+  const [a, b] = await Promise.all([first, second].map(async (app) => (await app.background.addTask(where).finished()).result?.threadId))
+  t.equal(a, b)
+  await first.close()
+  t.equal((await second.background.addTask(where).finished()).result?.threadId, a)
+  t.equal(alive.size, 1)
+})
+
+t.test('without the plugin, threads end with the last task at work', async (t) => {
+  const alive = watchThreads(t)
+  const app = await createApp(t)
+  const runs = [app.background.addTask(where), app.background.addTask(where)]
+  for (const run of runs) t.match(await run.finished(), { state: 'completed' })
+  t.ok(alive.size <= 1)
+  await Promise.all([...alive].map(async (worker) => { await new Promise((resolve) => { worker.once('exit', resolve) }) }))
+  t.equal(alive.size, 0)
+})
+
+t.test('a task that is added late in shutdown has its thread, though the plugin has closed', async (t) => {
+  const app = Fastify()
+  await app.register(background)
+  let late!: background.TaskRun
+  // Runs between the two.
+  app.addHook('onClose', async () => { late = app.background.addTask(where) })
+  await app.register(threads)
+  await app.ready()
+  await app.close()
+  t.match(late, { state: 'completed' })
+})
+
+t.test('threads that do not start fail their task; what ended them is its cause', async (t) => {
+  const { logger, lines } = memoryLogger()
+  const app = Fastify({ logger })
+  t.teardown(() => app.close())
+  threadTask(fixture(), { export: 'echo' })
+  await app.register(threads, { resourceLimits: { maxOldGenerationSizeMb: 1 } })
+  await t.rejects(async () => { await app.ready() }, { code: 'FST_ERR_BACKGROUND_THREAD_ENDED', cause: { code: 'ERR_WORKER_OUT_OF_MEMORY' } })
+  t.notOk(lines.some(({ msg }) => msg.includes('without a task')))
+})
+
+async function register (options: ThreadsOptions): Promise<void> {
+  await Fastify().register(threads, options)
+}
