@@ -2,7 +2,7 @@
 import { cpus } from 'node:os'
 import process from 'node:process'
 
-const QUESTIONS = ['cost', 'fairness', 'memory', 'policy', 'concurrency', 'engines', 'otel']
+const QUESTIONS = ['cost', 'fairness', 'memory', 'policy', 'concurrency', 'engines', 'otel', 'threads']
 
 const smoke = process.argv.includes('--smoke')
 const names = process.argv.slice(2).filter((name) => name !== '--smoke')

@@ -3,7 +3,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { FST_ERR_BACKGROUND_THREAD_ENDED } from '../errors'
 import type { TaskContext } from '../types'
 import { notCloneable } from './cloneable'
-import { toBuffer, type Answer, type FromThread, type Job, type LogLine, type ToThread } from './messages'
+import { toBuffer, type Answer, type FromThread, type Job, type LogLine, type SentContext, type ToThread } from './messages'
 import type { Piscina } from './piscina'
 import { fromThrown, toThrown } from './thrown'
 import type { WorkerFile } from './worker-file'
@@ -14,6 +14,7 @@ export class ThreadCall {
   readonly outcome: Promise<unknown>
   readonly #file: WorkerFile
   readonly #context: TaskContext
+  readonly #sent: SentContext
   readonly #onStart: () => void
   // Until there is an outcome: the thread may be at work for longer.
   #args: unknown[] | undefined
@@ -37,6 +38,8 @@ export class ThreadCall {
     this.#file = file
     this.#context = context
     this.#args = args
+    const { id, name, attempt, log } = context
+    this.#sent = { id, name, attempt, logLevel: log.level }
     this.#onStart = onStart
     this.outcome = new Promise((resolve, reject) => {
       this.#resolve = resolve
@@ -107,9 +110,8 @@ export class ThreadCall {
   #job (port: MessagePort): Job {
     const args = this.#args
     if (args === undefined) return { file: this.#file, call: undefined, port }
-    const { id, name, attempt, log } = this.#context
     const buffers = args.flatMap((arg, index) => Buffer.isBuffer(arg) ? [index] : [])
-    return { file: this.#file, call: { args, buffers, context: { id, name, attempt, logLevel: log.level } }, port }
+    return { file: this.#file, call: { args, buffers, context: this.#sent }, port }
   }
 
   #tell (message: ToThread, timeout: number): void {
@@ -157,13 +159,12 @@ export class ThreadCall {
 
   /** @param error What piscina rejected with. */
   #whyFailed (error: Error): unknown {
-    const { name } = this.#context
     // They have been changed since the task was added.
-    if (error.name === 'DataCloneError') return notCloneable(name, 'args', this.#args)
+    if (error.name === 'DataCloneError') return notCloneable(this.#sent.name, 'args', this.#args)
     return this.#ended(error.message, error)
   }
 
   #ended (why: string, cause: Error | undefined): Error {
-    return Object.assign(new FST_ERR_BACKGROUND_THREAD_ENDED(this.#context.name, why), { cause })
+    return Object.assign(new FST_ERR_BACKGROUND_THREAD_ENDED(this.#sent.name, why), { cause })
   }
 }

@@ -1,4 +1,4 @@
-import type { ResourceLimits } from 'node:worker_threads'
+import type { ResourceLimits, Worker } from 'node:worker_threads'
 import { StandInContext } from '../stand-in-context'
 import { Waiting } from '../waiting'
 import { requirePiscina, type Piscina } from './piscina'
@@ -24,6 +24,8 @@ export class ThreadPool {
   readonly #waiting = new Waiting<ThreadCall>()
   // With a thread, or with one that is starting.
   readonly #atWork = new Map<ThreadCall, Promise<void>>()
+  // Until they have exited: piscina does not wait for those that it ends in the midst of a call.
+  readonly #threads = new Set<Worker>()
   #piscina: Piscina | undefined
   #holds = 0
 
@@ -67,6 +69,7 @@ export class ThreadPool {
     const piscina = this.#piscina
     this.#piscina = undefined
     await piscina?.destroy()
+    await Promise.all([...this.#threads].map((thread) => new Promise((resolve) => { thread.once('exit', resolve) })))
   }
 
   #advance (): void {
@@ -78,10 +81,19 @@ export class ThreadPool {
   }
 
   async #start (call: ThreadCall): Promise<void> {
-    await call.start(this.#piscina ??= this.#open())
+    const piscina = this.#piscina ??= this.#open()
+    const end = call.start(piscina)
+    for (const thread of piscina.threads) this.#watch(thread)
+    await end
     this.#atWork.delete(call)
     this.#advance()
     this.release()
+  }
+
+  #watch (thread: Worker): void {
+    if (this.#threads.has(thread)) return
+    this.#threads.add(thread)
+    thread.once('exit', () => { this.#threads.delete(thread) })
   }
 
   #open (): Piscina {

@@ -22,7 +22,7 @@ export interface Example {
 export function startExample (t: Test, file: string, ...nodeOptions: string[]): Example {
   const paths = {
     'fastify-background': [join(ROOT, 'lib/index.ts')],
-    'fastify-background/*': [join(ROOT, 'lib/engines/*.ts'), join(ROOT, 'lib/otel/*.ts')]
+    'fastify-background/*': ['engines', 'otel', 'threads'].map((wing) => join(ROOT, `lib/${wing}/*.ts`))
   }
   const directory = t.testdir({
     'tsconfig.json': JSON.stringify({ extends: join(ROOT, 'tsconfig.json'), compilerOptions: { paths } }),

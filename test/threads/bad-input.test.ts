@@ -1,3 +1,4 @@
+import Module from 'node:module'
 import { pathToFileURL } from 'node:url'
 import Fastify from 'fastify'
 import t from 'tap'
@@ -39,6 +40,19 @@ t.test('a wrong or unknown option is refused when the task is defined', async (t
     [{ retrys: 1 }, /^Option "retrys": expected one of 'name'.*'export'.* got an unknown name$/],
     [null, 'Option "options": expected an object, got null']
   ] as Array<[object, string]>) t.throws(() => threadTask(fixture(), options), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message })
+})
+
+t.test('piscina is named where it is missing, with what to do', async (t) => {
+  const module = Module as unknown as { _load: (name: string, ...rest: unknown[]) => unknown }
+  const load = module._load
+  t.teardown(() => { module._load = load })
+  module._load = (asked, ...rest) => {
+    if (asked === 'piscina') throw new Error('Cannot find module \'piscina\'\nRequire stack')
+    return load(asked, ...rest)
+  }
+  const missing = { code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message: /package piscina \(npm i piscina\), got an error: Cannot find module 'piscina'$/ }
+  t.throws(() => threadTask(fixture()), missing)
+  await t.rejects(async () => { await Fastify().register(threads) }, missing)
 })
 
 t.test('a wrong or unknown option of the plugin is refused at registration', async (t) => {

@@ -93,6 +93,18 @@ t.test('a task that is added late in shutdown has its thread, though the plugin 
   t.match(late, { state: 'completed' })
 })
 
+t.test('at the close of the last application no function has more time to end', async (t) => {
+  const alive = watchThreads(t)
+  const app = await createThreadsApp(t, { abortTimeout: 600_000 })
+  const shared = sharedNumbers()
+  const run = app.background.addTask(block, shared)
+  await isAtWork(shared)
+  t.ok(run.cancel())
+  t.equal(alive.size, 1)
+  await app.close()
+  t.equal(alive.size, 0)
+})
+
 t.test('threads that do not start fail their task; what ended them is its cause', async (t) => {
   const { logger, lines } = memoryLogger()
   const app = Fastify({ logger })
