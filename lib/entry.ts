@@ -62,8 +62,10 @@ interface DurableOwner extends RunOwner { readonly reqId?: string }
 export function payloadOf (home: RunHome, fn: Function, args: readonly unknown[]): readonly unknown[] | undefined {
   const defined = definedBy(fn)
   if (defined === undefined) return undefined
-  defined[kFunction].check?.(args)
-  if (defined.options.durable !== true) return undefined
+  if (defined.options.durable !== true) {
+    defined[kFunction].check?.(args)
+    return undefined
+  }
   if (home.durable !== null) return home.durable.payload(defined, args)
   throw new FST_ERR_BACKGROUND_NO_ENGINE(defined.options.name, 'is durable, and the plugin has no "engine"')
 }

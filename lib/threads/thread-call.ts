@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { MessageChannel, receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
 import type { FastifyBaseLogger } from 'fastify'
 import { FST_ERR_BACKGROUND_THREAD_ENDED } from '../errors'
@@ -15,6 +16,8 @@ export class ThreadCall {
   readonly #file: WorkerFile
   readonly #context: TaskContext
   readonly #sent: SentContext
+  // It may be another call whose end has it started.
+  readonly #scope = new AsyncResource('ThreadCall')
   readonly #onStart: () => void
   // Until there is an outcome: the thread may be at work for longer.
   #args: unknown[] | undefined
@@ -83,12 +86,12 @@ export class ThreadCall {
   /** Has a thread call the function. Resolves when the thread is free or gone, with or after the outcome. Never rejects. */
   async start (piscina: Piscina): Promise<void> {
     const { port1, port2 } = new MessageChannel()
-    this.#port = port1.on('message', (message: FromThread) => { this.#receive(message) })
+    this.#port = port1.on('message', (message: FromThread) => { this.#scope.runInAsyncScope(this.#receive, this, message) })
     const failure = await piscina.run(this.#job(port2), { transferList: [port2], signal: this.#killing.signal })
       .then(() => undefined, (error: Error) => error)
     clearTimeout(this.#killTimer)
     // What the thread has said was there before it was free, or gone.
-    for (let last; (last = receiveMessageOnPort(port1)) !== undefined;) this.#receive(last.message as FromThread)
+    for (let last; (last = receiveMessageOnPort(port1)) !== undefined;) port1.emit('message', last.message)
     port1.close()
     if (this.#answer !== undefined) this.#settle(this.#answer)
     else this.#fail(this.#whyFailed(failure!))

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import type { ResourceLimits, Worker } from 'node:worker_threads'
 import { StandInContext } from '../stand-in-context'
 import { Waiting } from '../waiting'
@@ -6,6 +7,9 @@ import { ThreadCall } from './thread-call'
 import type { WorkerFile } from './worker-file'
 
 const WORKER = require.resolve('./worker')
+
+// Threads outlive the calls that they are started for, and are to hold nothing of their async context.
+const outside = new AsyncResource('Threads')
 
 export interface PoolOptions {
   readonly maxThreads: number
@@ -76,7 +80,7 @@ export class ThreadPool {
     while (this.#atWork.size < this.options.maxThreads) {
       const call = this.#waiting.next()
       if (call === undefined) return
-      this.#atWork.set(call, this.#start(call))
+      this.#atWork.set(call, outside.runInAsyncScope(this.#start, this, call))
     }
   }
 

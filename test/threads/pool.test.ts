@@ -1,4 +1,5 @@
 // When there are threads, and how many.
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { availableParallelism } from 'node:os'
 import Fastify from 'fastify'
 import t from 'tap'
@@ -6,6 +7,7 @@ import background from '../../lib/index'
 import { sharedPool } from '../../lib/threads/shared-pool'
 import { threads, threadTask, type ThreadsOptions } from '../../lib/threads/threads'
 import { createApp, listen, memoryLogger } from '../helpers/app'
+import { isCollected } from '../helpers/gc'
 import { until } from '../helpers/latch'
 import { createThreadsApp, fixture, isAtWork, letGo, sharedNumbers, watchThreads } from '../helpers/threads'
 
@@ -13,6 +15,7 @@ type Shared = ReturnType<typeof sharedNumbers>
 
 t.setTimeout(120_000)
 const block = threadTask<(shared: Shared) => number>(fixture(), { export: 'block' })
+const echo = threadTask<(value: object) => object>(fixture(), { export: 'echo' })
 const where = threadTask<() => { threadId: number }>(fixture())
 
 // The first: a pool that no application has had.
@@ -91,6 +94,20 @@ t.test('a task that is added late in shutdown has its thread, though the plugin 
   await app.ready()
   await app.close()
   t.match(late, { state: 'completed' })
+})
+
+t.test('R6: a thread holds nothing of the task that it was started for', async (t) => {
+  const app = await createThreadsApp(t)
+  const storage = new AsyncLocalStorage<object>()
+  async function start (): Promise<{ store: WeakRef<object>, argument: WeakRef<object> }> {
+    const [store, argument] = [{ large: true }, { large: true }]
+    const run = storage.run(store, () => app.background.addTask(echo, argument))
+    t.match(await run.finished(), { state: 'completed', result: { large: true } })
+    return { store: new WeakRef(store), argument: new WeakRef(argument) }
+  }
+  const { store, argument } = await start()
+  t.ok(await isCollected(store))
+  t.ok(await isCollected(argument))
 })
 
 t.test('at the close of the last application no function has more time to end', async (t) => {

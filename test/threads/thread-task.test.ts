@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { pathToFileURL } from 'node:url'
 import Fastify from 'fastify'
 import t from 'tap'
@@ -6,7 +7,7 @@ import { threadTask } from '../../lib/threads/threads'
 import { createApp, memoryLogger } from '../helpers/app'
 import { journalStore } from '../helpers/journal'
 import { watch } from '../helpers/task-events'
-import { createThreadsApp, fixture, keepThreads, listen, sharedNumbers } from '../helpers/threads'
+import { createThreadsApp, fixture, isAtWork, keepThreads, letGo, listen, sharedNumbers } from '../helpers/threads'
 
 interface Where { isMainThread: boolean, threadId: number, args: unknown[] }
 type Run = background.TaskRun
@@ -65,6 +66,25 @@ t.test('progress comes from the thread', async (t) => {
   })
   await app.background.addTask(untilAborted, sharedNumbers()).finished()
   t.strictSame(seen, [{ value: 0.5, message: 'at work' }])
+})
+
+t.test('R4: what comes from a thread comes in the async context of its own task', async (t) => {
+  const storage = new AsyncLocalStorage<string>()
+  const app = await createApp(t)
+  const shared = sharedNumbers()
+  const seen: Array<string | undefined> = []
+  watch(t, 'progress', ({ run }) => {
+    seen.push(storage.getStore())
+    run.cancel()
+  })
+  const block = threadTask<(shared: Int32Array) => number>(fixture(), { export: 'block' })
+  const first = storage.run('first', () => app.background.addTask(block, shared))
+  const second = storage.run('second', () => app.background.addTask(untilAborted, sharedNumbers()))
+  await isAtWork(shared)
+  letGo(shared)
+  t.match(await first.finished(), { state: 'completed' })
+  await second.finished()
+  t.strictSame(seen, ['second'])
 })
 
 t.test('the signal of a task that is cancelled is aborted in its thread, which may end in its own time', async (t) => {
