@@ -6,10 +6,10 @@ import { threads, threadTask, type ThreadFunction, type ThreadsOptions, type Thr
 declare const app: FastifyInstance
 declare const reply: FastifyReply
 
-declare function resize (image: Uint8Array, width: number, height?: number): Buffer
-declare function inContext (this: TaskContext, text: string): Promise<number>
-declare function ofADate (this: Date): number
-declare function all (...numbers: number[]): PromiseLike<number>
+export declare function resize (image: Uint8Array, width: number, height?: number): Buffer
+export declare function inContext (this: TaskContext, text: string): Promise<number>
+export declare function ofADate (this: Date): number
+export declare function all (...numbers: number[]): PromiseLike<number>
 const file = new URL('file:///resize.mjs')
 
 // The arguments are those of the function, the result is a promise of its own.
