@@ -72,15 +72,14 @@ export class ThreadCall {
    * @param onDrop Called where it will not want a thread any more.
    */
   follow (abortTimeout: number, onDrop: () => void): void {
+    // It is not aborted yet: the core does not call the function of an attempt that has been ended.
     const { signal } = this.#context
-    const abort = (): void => {
+    signal.addEventListener('abort', () => {
       this.#isAborted = true
       this.#fail(signal.reason)
       if (this.#port === undefined) onDrop()
       else this.#tell({ reason: toThrown(signal.reason) }, abortTimeout)
-    }
-    if (signal.aborted) abort()
-    else signal.addEventListener('abort', abort, { once: true, signal: this.#killing.signal })
+    }, { once: true, signal: this.#killing.signal })
   }
 
   /** Has a thread call the function. Resolves when the thread is free or gone, with or after the outcome. Never rejects. */

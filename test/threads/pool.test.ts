@@ -6,6 +6,9 @@ import t from 'tap'
 import background from '../../lib/index'
 import { sharedPool } from '../../lib/threads/shared-pool'
 import { threads, threadTask, type ThreadsOptions } from '../../lib/threads/threads'
+import { ThreadCall } from '../../lib/threads/thread-call'
+import { toWorkerFile } from '../../lib/threads/worker-file'
+import { StandInContext } from '../../lib/stand-in-context'
 import { createApp, listen, memoryLogger } from '../helpers/app'
 import { isCollected } from '../helpers/gc'
 import { until } from '../helpers/latch'
@@ -130,6 +133,12 @@ t.test('threads that do not start fail their task; what ended them is its cause'
   await app.register(threads, { resourceLimits: { maxOldGenerationSizeMb: 1 } })
   await t.rejects(async () => { await app.ready() }, { code: 'FST_ERR_BACKGROUND_THREAD_ENDED', cause: { code: 'ERR_WORKER_OUT_OF_MEMORY' } })
   t.notOk(lines.some(({ msg }) => msg.includes('without a task')))
+})
+
+t.test('a thread may end without an error before it is ready', async (t) => {
+  const call = new ThreadCall(toWorkerFile(fixture(), 'default'), new StandInContext('task'), [])
+  call.strand(undefined)
+  await t.rejects(call.outcome, { message: 'Background task "task": its thread has ended: before it was ready' })
 })
 
 async function register (options: ThreadsOptions): Promise<void> {
