@@ -48,6 +48,6 @@ expectTypeOf<ThreadTaskOptions>().toHaveProperty('export').toEqualTypeOf<string 
 expectTypeOf<typeof resize>().toExtend<ThreadFunction>()
 expectTypeOf(threads).toEqualTypeOf<FastifyPluginAsync<ThreadsOptions>>()
 app.register(threads)
-app.register(threads, { maxThreads: 2, abortTimeout: 0, resourceLimits: { maxOldGenerationSizeMb: 64 } })
+app.register(threads, { maxThreads: 2, abortTimeout: 0, maxMemory: 64 })
 // @ts-expect-error a number
 app.register(threads, { maxThreads: '2' })

@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events'
-import type { ResourceLimits, TransferListItem, Worker } from 'node:worker_threads'
+import type { TransferListItem, Worker } from 'node:worker_threads'
 import { FST_ERR_BACKGROUND_INVALID_OPTION } from '../errors'
 
 // What is used of piscina. Its own declarations compile only with `resolveJsonModule`.
@@ -18,7 +18,7 @@ export interface PiscinaOptions {
   idleTimeout: number
   atomics: 'disabled'
   recordTiming: boolean
-  resourceLimits?: ResourceLimits
+  resourceLimits: { maxOldGenerationSizeMb: number | undefined }
 }
 
 /** @throws `FST_ERR_BACKGROUND_INVALID_OPTION` where it is missing. */

@@ -1,7 +1,6 @@
-import type { ResourceLimits } from 'node:worker_threads'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
-import { assertOptions, milliseconds, type Checks } from '../checks'
+import { assertOptions, milliseconds, type Check, type Checks } from '../checks'
 import { FASTIFY_OPTIONS } from '../options'
 import { requirePiscina } from './piscina'
 import { holdSharedPool } from './shared-pool'
@@ -17,19 +16,27 @@ export interface ThreadsOptions {
    * @default 1_000
    */
   abortTimeout?: number
-  /** How much memory a thread may use, as for `new Worker()` of `node:worker_threads`. @default Node's */
-  resourceLimits?: ResourceLimits
+  /**
+   * How much memory the objects of a thread may take, buffers apart, in MiB: an integer from 16 to 1 048 576. A thread
+   * that needs more ends.
+   * @default as much as Node gives a thread
+   */
+  maxMemory?: number
 }
 
 const MAX_THREADS = 1_024
-const LIMITS: readonly string[] = ['maxOldGenerationSizeMb', 'maxYoungGenerationSizeMb', 'codeRangeSizeMb', 'stackSizeMb'] satisfies Array<keyof ResourceLimits>
+// With a few, it is the process that ends.
+const MIN_MEMORY = 16
+const MAX_MEMORY = 1_048_576
 
 const CHECKS: Checks<ThreadsOptions> = {
-  maxThreads: [`an integer from 1 to ${MAX_THREADS}`,
-    (value) => Number.isInteger(value) && (value as number) >= 1 && (value as number) <= MAX_THREADS],
+  maxThreads: between(1, MAX_THREADS),
   abortTimeout: milliseconds(),
-  resourceLimits: [`an object with positive numbers as ${LIMITS.join(', ')}`, (value) => typeof value === 'object' && value !== null &&
-    Object.entries(value).every(([name, limit]) => LIMITS.includes(name) && typeof limit === 'number' && limit > 0)]
+  maxMemory: between(MIN_MEMORY, MAX_MEMORY)
+}
+
+function between (min: number, max: number): Check {
+  return [`an integer from ${min} to ${max}`, (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max]
 }
 
 async function fastifyBackgroundThreads (app: FastifyInstance, options: ThreadsOptions): Promise<void> {

@@ -1,5 +1,4 @@
 import { availableParallelism } from 'node:os'
-import { isDeepStrictEqual } from 'node:util'
 import { FST_ERR_BACKGROUND_INVALID_OPTION } from '../errors'
 import { ThreadPool, type PoolOptions } from './thread-pool'
 
@@ -38,18 +37,18 @@ export function holdSharedPool (given: Partial<PoolOptions>, report: (error: Err
   }
 }
 
-function withDefaults ({ maxThreads, abortTimeout, resourceLimits }: Partial<PoolOptions>): PoolOptions {
+function withDefaults ({ maxThreads, abortTimeout, maxMemory }: Partial<PoolOptions>): PoolOptions {
   return Object.freeze({
     maxThreads: maxThreads ?? Math.max(1, availableParallelism() - 1),
     abortTimeout: abortTimeout ?? DEFAULT_ABORT_TIMEOUT,
-    resourceLimits
+    maxMemory
   })
 }
 
 function assertSame (given: Partial<PoolOptions>, options: PoolOptions): void {
   for (const name of Object.keys(options) as Array<keyof PoolOptions>) {
-    if (given[name] === undefined || isDeepStrictEqual(given[name], options[name])) continue
+    if (given[name] === undefined || given[name] === options[name]) continue
     throw new FST_ERR_BACKGROUND_INVALID_OPTION(name,
-      `${JSON.stringify(options[name]) ?? 'none'}, as the application has it that opened the threads of this process`, JSON.stringify(given[name]))
+      `${options[name] ?? 'none'}, as the application has it that opened the threads of this process`, String(given[name]))
   }
 }

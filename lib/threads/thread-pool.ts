@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import type { ResourceLimits, Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { StandInContext } from '../stand-in-context'
 import { Waiting } from '../waiting'
 import { requirePiscina, type Piscina } from './piscina'
@@ -14,7 +14,8 @@ const outside = new AsyncResource('Threads')
 export interface PoolOptions {
   readonly maxThreads: number
   readonly abortTimeout: number
-  readonly resourceLimits: ResourceLimits | undefined
+  /** In MiB. */
+  readonly maxMemory: number | undefined
 }
 
 /**
@@ -101,7 +102,7 @@ export class ThreadPool {
   }
 
   #open (): Piscina {
-    const { maxThreads, resourceLimits } = this.options
+    const { maxThreads, maxMemory } = this.options
     const piscina = new (requirePiscina())({
       filename: WORKER,
       minThreads: 0,
@@ -110,7 +111,7 @@ export class ThreadPool {
       // An idle thread is to be one that is idle, not one that is stopped in the midst of what it still does.
       atomics: 'disabled',
       recordTiming: false,
-      ...resourceLimits !== undefined && { resourceLimits }
+      resourceLimits: { maxOldGenerationSizeMb: maxMemory }
     })
     // What has ended a thread, if it was an error: it comes right behind.
     let error: Error | undefined

@@ -61,11 +61,10 @@ t.test('a wrong or unknown option of the plugin is refused at registration', asy
     [{ maxThreads: 1.5 }, 'Option "maxThreads": expected an integer from 1 to 1024, got number 1.5'],
     [{ maxThreads: 1025 }, 'Option "maxThreads": expected an integer from 1 to 1024, got number 1025'],
     [{ abortTimeout: -1 }, /^Option "abortTimeout"/],
-    [{ resourceLimits: { memory: 1 } }, /^Option "resourceLimits": expected an object with positive numbers as maxOldGenerationSizeMb/],
-    [{ resourceLimits: { maxOldGenerationSizeMb: 0 } }, /^Option "resourceLimits"/],
-    [{ resourceLimits: null }, /^Option "resourceLimits"/],
+    [{ maxMemory: 15 }, 'Option "maxMemory": expected an integer from 16 to 1048576, got number 15'],
+    [{ maxMemory: Infinity }, /^Option "maxMemory"/],
     [{ threads: 1 }, /^Option "threads": expected one of/],
-    [{ resourceLimits: { maxOldGenerationSizeMb: 64 } }, /^Option "resourceLimits": expected none, as the application has it/]
+    [{ maxMemory: 64 }, 'Option "maxMemory": expected none, as the application has it that opened the threads of this process, got 64']
   ] as Array<[object, string]>) await t.rejects(async () => { await Fastify().register(threads, options) }, { code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message })
 })
 

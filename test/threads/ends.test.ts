@@ -11,7 +11,7 @@ type Policy = background.TaskOptions
 
 // Each test that ends a thread waits for another.
 t.setTimeout(120_000)
-const options = { maxThreads: 1, abortTimeout: 10, resourceLimits: { maxOldGenerationSizeMb: 64 } }
+const options = { maxThreads: 1, abortTimeout: 10, maxMemory: 64 }
 const report = listen('a thread without a task has failed')
 keepThreads(t, options, { logger: report.logger })
 
