@@ -1,20 +1,21 @@
 // Runs in a thread, or not: it is a task function like any other.
-import jpeg from 'jpeg-js'
+import { PNG } from 'pngjs'
 
 /**
  * Makes a picture smaller: every pixel of the result is the mean of those that it stands for.
  *
  * @this {import('fastify-background').TaskContext}
- * @param {Uint8Array} image a JPEG
+ * @param {Buffer} image a PNG
  * @param {number} factor how many times narrower and lower it gets
- * @returns {Buffer} a JPEG
+ * @returns {Buffer} a PNG
  */
 export default function shrink (image, factor) {
-  const whole = jpeg.decode(image, { formatAsRGBA: true })
+  const whole = PNG.sync.read(image)
   this.progress({ value: 0.5, message: 'read' })
   const width = Math.floor(whole.width / factor)
   const height = Math.floor(whole.height / factor)
-  const data = Buffer.alloc(width * height * 4)
+  const small = new PNG({ width, height })
+  const { data } = small
   for (let at = 0; at < data.length; at++) {
     const x = (at >> 2) % width * factor
     const y = Math.floor((at >> 2) / width) * factor
@@ -24,5 +25,5 @@ export default function shrink (image, factor) {
     }
     data[at] = sum / factor ** 2
   }
-  return jpeg.encode({ width, height, data }, 80).data
+  return PNG.sync.write(small)
 }

@@ -10,7 +10,7 @@ import { pathToFileURL } from 'node:url'
 import Fastify, { type FastifyInstance } from 'fastify'
 import backgroundPlugin, { defineTask, type TaskDefinition } from 'fastify-background'
 import { threads, threadTask } from 'fastify-background/threads'
-import jpeg from 'jpeg-js'
+import { PNG } from 'pngjs'
 
 const IMAGES = 8
 const WIDTH = 1_600
@@ -29,13 +29,13 @@ export async function createImagesApp (): Promise<FastifyInstance> {
   await app.register(threads)
 
   const { default: shrink } = await import('./shrink.mjs')
-  const tasks: Record<string, TaskDefinition<[image: Uint8Array, factor: number]>> = {
+  const tasks: Record<string, TaskDefinition<[image: Buffer, factor: number]>> = {
     loop: defineTask(shrink),
     threads: threadTask<typeof shrink>(SHRINK, { timeout: 60_000, retries: 1 })
   }
   const images: Buffer[] = []
 
-  app.addContentTypeParser('image/jpeg', { parseAs: 'buffer' }, (_request, body, done) => { done(null, body) })
+  app.addContentTypeParser('image/png', { parseAs: 'buffer' }, (_request, body, done) => { done(null, body) })
 
   app.post<{ Querystring: { in: string }, Body: Buffer }>('/images', async (request, reply) => {
     const run = reply.background.addTask(tasks[request.query.in], request.body, FACTOR)
@@ -71,12 +71,12 @@ async function main (): Promise<void> {
     print('nothing else to do', await probe(url, async (probes) => probes < QUIET_PROBES))
     for (const [where, words] of [['loop', 'in the event loop'], ['threads', 'in threads']]) {
       for (let i = 0; i < IMAGES; i++) {
-        const { status } = await fetch(`${url}/images?in=${where}`, { method: 'POST', headers: { 'content-type': 'image/jpeg' }, body: new Uint8Array(image) })
+        const { status } = await fetch(`${url}/images?in=${where}`, { method: 'POST', headers: { 'content-type': 'image/png' }, body: new Uint8Array(image) })
         assert.equal(status, 202)
       }
       print(words, await probe(url, async () => await get(`${url}/pending`) !== '0'))
       const images = JSON.parse(await get(`${url}/images`)) as string[]
-      const sizes = images.map((each) => jpeg.decode(Buffer.from(each, 'base64'))).map(({ width, height }) => `${width} × ${height}`)
+      const sizes = images.map((each) => PNG.sync.read(Buffer.from(each, 'base64'))).map(({ width, height }) => `${width} × ${height}`)
       assert.deepEqual(sizes, new Array(IMAGES).fill(`${WIDTH / FACTOR} × ${HEIGHT / FACTOR}`))
     }
   } finally {
