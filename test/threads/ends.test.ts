@@ -1,6 +1,6 @@
 // How calls and threads end that do not end by themselves.
 import t from 'tap'
-import background, { errorCodes } from '../../lib/index'
+import background, { defineTask, errorCodes } from '../../lib/index'
 import { threadTask } from '../../lib/threads/threads'
 import { createApp } from '../helpers/app'
 import { watch } from '../helpers/task-events'
@@ -45,8 +45,9 @@ t.test('the time of a task counts from when it has a thread', async (t) => {
   const first = app.background.addTask(block(), shared)
   const second = app.background.addTask(block({ timeout: 1 }), shared)
   await isAtWork(shared)
-  // Its timer would have been the first.
-  await new Promise((resolve) => { setTimeout(resolve, 2) })
+  // Of two timers with one delay, its own would have been the first.
+  const other = defineTask(function idle () { return new Promise<void>(() => {}) }, { timeout: 1 })
+  t.match(await app.background.addTask(other).finished(), { state: 'failed' })
   t.equal(second.state, 'active')
   letGo(shared)
   t.match(await first.finished(), { state: 'completed' })
