@@ -18,6 +18,8 @@ export interface AttemptHost {
   progressed (attempt: Attempt, progress: TaskProgress): void
   /** Whether it is at this attempt. */
   isAt (attempt: Attempt): boolean
+  /** Its time counts from here. */
+  resumed (attempt: Attempt): void
 }
 
 /**
@@ -33,6 +35,7 @@ export class Attempt implements TaskContext {
   // Made when the signal is first read.
   #controller: AbortController | undefined
   #aborted: { reason: unknown } | undefined
+  #isPaused = false
 
   constructor (host: AttemptHost, log: FastifyBaseLogger, trace: AttemptTrace | null) {
     this.attempt = host.attempt
@@ -56,6 +59,22 @@ export class Attempt implements TaskContext {
   /** Whether what the function does still counts. */
   static counts (attempt: Attempt): boolean {
     return attempt.#host.isAt(attempt)
+  }
+
+  /** Whether its time does not count yet. */
+  static isPaused (attempt: Attempt): boolean {
+    return attempt.#isPaused
+  }
+
+  /** What the function does waits for a place of its own, and its time does not count. To be called before it returns. */
+  static pause (attempt: Attempt): void {
+    attempt.#isPaused = true
+  }
+
+  /** What the function does begins: its time counts from here. */
+  static resume (attempt: Attempt): void {
+    attempt.#isPaused = false
+    attempt.#host.resumed(attempt)
   }
 
   /** Tells the function that it need not go on. */

@@ -3,9 +3,10 @@ import { Chain, unlink, type Linked } from './chain'
 import type { Defined } from './defined'
 import type { DurableTasks } from './durable-tasks'
 import { createEntries, createRun, type Entry } from './entry'
-import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_QUEUE_FULL } from './errors'
+import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_INVALID_OPTION, FST_ERR_BACKGROUND_QUEUE_FULL } from './errors'
 import { publishQueued } from './events'
 import type { GroupOwner, GroupRun } from './group-run'
+import { HeldBack } from './held-back'
 import { History } from './history'
 import { Lane } from './lane'
 import { Ledger } from './ledger'
@@ -14,7 +15,7 @@ import { resolvePolicy, type ResolvedPolicy } from './policy'
 import { Slots } from './slots'
 import { nameOf, toTasks } from './task'
 import { Run, type RunHome } from './task-run'
-import type { AppBackground, BackgroundStats, TaskRun, TaskSnapshot } from './types'
+import type { AppBackground, BackgroundStats, QueuedTask, TaskRun, TaskSnapshot } from './types'
 
 /** Unfinished runs that have one order: a reply's queue, or a run or group outside a request. */
 export interface Root extends Linked {
@@ -36,6 +37,8 @@ export class Background implements AppBackground, RunHome, GroupOwner {
   readonly options: ResolvedOptions
   readonly ledger = new Ledger()
   readonly slots: Slots
+  /** `null` where tasks run by themselves. */
+  readonly held: HeldBack | null
   durable: DurableTasks | null = null
   /** Where runs wait for a reply. */
   readonly open = new Chain<OpenReply>()
@@ -52,7 +55,8 @@ export class Background implements AppBackground, RunHome, GroupOwner {
   constructor (log: FastifyBaseLogger, options: ResolvedOptions) {
     this.log = log
     this.options = options
-    this.slots = new Slots(options.concurrency)
+    this.slots = new Slots(options.concurrency, !options.autorun)
+    this.held = options.autorun ? null : new HeldBack(this.ledger, this.slots)
     this.#lane = new Lane(this.slots)
     if (options.keepsHistory) this.keepHistory()
   }
@@ -77,6 +81,14 @@ export class Background implements AppBackground, RunHome, GroupOwner {
 
   idle (): Promise<void> {
     return this.ledger.idle()
+  }
+
+  get queued (): QueuedTask[] {
+    return this.#heldBack().queued
+  }
+
+  async runAll (): Promise<void> {
+    await this.#heldBack().runAll()
   }
 
   stats (): BackgroundStats {
@@ -143,6 +155,11 @@ export class Background implements AppBackground, RunHome, GroupOwner {
   groupEnded (group: GroupRun): void {
     unlink(group)
     this.onChange?.()
+  }
+
+  #heldBack (): HeldBack {
+    if (this.held === null) throw new FST_ERR_BACKGROUND_INVALID_OPTION('autorun', 'false, for "queued" and "runAll()"', 'true')
+    return this.held
   }
 
   #start (entry: Entry): void {

@@ -5,10 +5,17 @@ export const kFunction = Symbol.for('fastify-background.function')
 
 export type NamedOptions = Readonly<TaskOptions & { name: string }>
 
+export type CheckArgs = (args: readonly unknown[]) => void
+
 /** A definition as the core sees it. */
 export interface Defined {
   readonly options: NamedOptions
-  readonly [kFunction]: { readonly definition: Function, readonly fn: TaskFunction<never[]> }
+  readonly [kFunction]: {
+    readonly definition: Function
+    readonly fn: TaskFunction<never[]>
+    /** Throws what is wrong with arguments, where not every value is fit for one. */
+    readonly check: CheckArgs | undefined
+  }
 }
 
 /** What a function was defined as, if it was. */

@@ -1,13 +1,13 @@
 import { aBoolean, aName, type Checks } from './checks'
 import { callInContext } from './context-storage'
-import { definedBy, kFunction, type NamedOptions } from './defined'
+import { definedBy, kFunction, type CheckArgs, type NamedOptions } from './defined'
 import { FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
 import { assertPolicy, POLICY_CHECKS } from './policy'
 import { assertTaskFunction, nameOf } from './task'
 import { StandInContext } from './stand-in-context'
 import type { Backoff, TaskDefinition, TaskFunction, TaskOptions } from './types'
 
-const CHECKS: Checks<TaskOptions> = { name: aName, ...POLICY_CHECKS, durable: aBoolean }
+export const TASK_CHECKS: Checks<TaskOptions> = { name: aName, ...POLICY_CHECKS, durable: aBoolean }
 
 /**
  * Gives a task function a name and a policy. The definition goes wherever a function goes: `addTask`, `BackgroundTask`,
@@ -26,14 +26,29 @@ export function defineTask<A extends unknown[], R> (
   if (definedBy(fn) !== undefined) {
     throw new FST_ERR_BACKGROUND_INVALID_TASK('defineTask()', 'a function', `the definition ${nameOf(fn)}`)
   }
-  assertPolicy(options, CHECKS)
-  const { name = nameOf(fn), when, timeout, retries, backoff, durable } = options
-  return define<A, R>(fn, { name, when, timeout, retries, backoff: backoff && copyOf(backoff), durable })
+  return define<A, R>(fn, toNamedOptions(options, nameOf(fn)))
 }
 
-/** Makes a definition, without a check. */
+/**
+ * Checks the options of a definition, and copies them.
+ *
+ * @param fallback The name, if they have none.
+ * @param checks Of options that have others among them, too.
+ * @throws `FST_ERR_BACKGROUND_INVALID_OPTION` for a wrong or unknown option.
+ */
+export function toNamedOptions (options: TaskOptions, fallback: string, checks = TASK_CHECKS): NamedOptions {
+  assertPolicy(options, checks)
+  const { name = fallback, when, timeout, retries, backoff, durable } = options
+  return { name, when, timeout, retries, backoff: backoff && copyOf(backoff), durable }
+}
+
+/**
+ * Makes a definition, without a check.
+ *
+ * @param check Called with the arguments of each task that is added.
+ */
 export function define<A extends unknown[], R> (
-  fn: TaskFunction<A, R>, options: NamedOptions
+  fn: TaskFunction<A, R>, options: NamedOptions, check?: CheckArgs
 ): TaskDefinition<A, R> {
   const { name } = options
   function definition (...args: A): R {
@@ -42,7 +57,7 @@ export function define<A extends unknown[], R> (
   return Object.defineProperties(definition, {
     name: { value: name },
     options: { value: Object.freeze(options) },
-    [kFunction]: { value: Object.freeze({ definition, fn }) }
+    [kFunction]: { value: Object.freeze({ definition, fn, check }) }
   }) as unknown as TaskDefinition<A, R>
 }
 

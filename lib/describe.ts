@@ -10,3 +10,15 @@ export function describe (value: unknown): string {
   if (types.isPromise(value)) return 'a Promise'
   return 'an object'
 }
+
+/** Names an object by its class. */
+export function describeInstance (value: object): string {
+  const { constructor } = value
+  return typeof constructor === 'function' && constructor.name !== '' ? `an instance of ${constructor.name}` : describe(value)
+}
+
+/** A step of a path, as one would write it: `.name`, `["a name"]`, `[0]`. */
+export function toAccess (key: string | number): string {
+  if (typeof key === 'number') return `[${key}]`
+  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
+}

@@ -1,4 +1,4 @@
-import { definedBy } from './defined'
+import { definedBy, kFunction } from './defined'
 import { FST_ERR_BACKGROUND_NO_ENGINE } from './errors'
 import { GroupRun, type GroupOwner } from './group-run'
 import { assertTaskFunction, BackgroundTasks, toTask, type BackgroundTask } from './task'
@@ -55,10 +55,17 @@ export function createEntries (
 
 interface DurableOwner extends RunOwner { readonly reqId?: string }
 
-/** What the engine would store, if the task is durable. Throws why it cannot be stored. */
+/**
+ * What the engine would store, if the task is durable. Throws why it cannot be stored, and what is wrong with the
+ * arguments of any definition.
+ */
 export function payloadOf (home: RunHome, fn: Function, args: readonly unknown[]): readonly unknown[] | undefined {
   const defined = definedBy(fn)
-  if (defined?.options.durable !== true) return undefined
+  if (defined === undefined) return undefined
+  if (defined.options.durable !== true) {
+    defined[kFunction].check?.(args)
+    return undefined
+  }
   if (home.durable !== null) return home.durable.payload(defined, args)
   throw new FST_ERR_BACKGROUND_NO_ENGINE(defined.options.name, 'is durable, and the plugin has no "engine"')
 }
@@ -77,7 +84,9 @@ function create (
   home: RunHome, owner: DurableOwner, fn: TaskFunction<never[]>, args: readonly unknown[],
   payload: readonly unknown[] | undefined, when: When, unbound = false
 ): Run {
-  return payload === undefined
+  const run = payload === undefined
     ? new Run(home, owner, fn, args, when, unbound)
     : home.durable!.create(owner, definedBy(fn)!, payload, when, unbound, owner.reqId)
+  home.held?.add(run, fn, payload ?? args)
+  return run
 }

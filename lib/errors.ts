@@ -124,3 +124,20 @@ export const FST_ERR_BACKGROUND_CROSS_SITE: FastifyErrorConstructor<{
 }, []> = createError(
   'FST_ERR_BACKGROUND_CROSS_SITE', 'The request does not come from the page of the dashboard', 403
 )
+
+/**
+ * Something of a task in a thread cannot be sent from one thread to another, by the structured clone algorithm: an
+ * argument, thrown by `addTask` and `addTasks`, or the result, what its attempt fails with.
+ */
+export const FST_ERR_BACKGROUND_NOT_CLONEABLE: FastifyErrorConstructor<{
+  code: 'FST_ERR_BACKGROUND_NOT_CLONEABLE', statusCode: 500
+}, [task: string, path: string, got: string]> = createError(
+  'FST_ERR_BACKGROUND_NOT_CLONEABLE', 'Background task "%s": %s cannot be sent between threads, got %s', 500, TypeError as ErrorConstructor
+)
+
+/** The thread that a task was at work in has ended, by `process.exit()`, an uncaught error or for want of memory. */
+export const FST_ERR_BACKGROUND_THREAD_ENDED: FastifyErrorConstructor<{
+  code: 'FST_ERR_BACKGROUND_THREAD_ENDED', statusCode: 500
+}, [task: string, why: string]> = createError(
+  'FST_ERR_BACKGROUND_THREAD_ENDED', 'Background task "%s": its thread has ended: %s', 500
+)

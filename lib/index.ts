@@ -11,7 +11,7 @@ import type { RouteBackground, RouteTask, RouteTaskFunction } from './route-type
 import { BackgroundTask, BackgroundTasks } from './task'
 import type {
   AppBackground, AttemptEvent, BackgroundOptions, BackgroundStats, BackgroundTasksOptions, Backoff, CancelledEvent,
-  HistoryOptions, OnFailure, ProgressEvent, ReplyBackground, RetryingEvent, TaskContext, TaskDefinition, TaskEvent, TaskFunction,
+  HistoryOptions, OnFailure, ProgressEvent, QueuedTask, ReplyBackground, RetryingEvent, TaskContext, TaskDefinition, TaskEvent, TaskFunction,
   TaskOptions, TaskPolicy, TaskProgress, TaskRun, TaskSnapshot, TaskState, When
 } from './types'
 
@@ -50,7 +50,7 @@ declare namespace fastifyBackground {
   }
   export type {
     AppBackground, AttemptEvent, BackgroundOptions, BackgroundStats, BackgroundTasksOptions, Backoff, CancelledEvent,
-    HistoryOptions, OnFailure, ProgressEvent, ReplyBackground, RetryingEvent, RouteBackground, RouteTask, RouteTaskFunction, TaskContext,
+    HistoryOptions, OnFailure, ProgressEvent, QueuedTask, ReplyBackground, RetryingEvent, RouteBackground, RouteTask, RouteTaskFunction, TaskContext,
     TaskDefinition, TaskEvent, TaskFunction, TaskOptions, TaskPolicy, TaskProgress, TaskRun, TaskSnapshot, TaskState, When,
     Delivery, Engine, EngineFeatures, EngineWorker, Outcome, StoredChange, StoredError, StoredPage, StoredQuery,
     StoredSnapshot, StoredState, StoredTask

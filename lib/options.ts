@@ -26,7 +26,7 @@ const MAX_RESTARTS = 1_000_000
 const MAX_HISTORY = 1_000_000
 
 // Fastify hands these to every plugin's options, for its own use.
-const FASTIFY_OPTIONS: readonly string[] = ['prefix', 'logLevel', 'logSerializers']
+export const FASTIFY_OPTIONS: readonly string[] = ['prefix', 'logLevel', 'logSerializers']
 
 export type ResolvedHistory = Readonly<Required<HistoryOptions>>
 
@@ -38,6 +38,7 @@ export interface ResolvedOptions {
   readonly closeTimeout: number
   readonly settleTimeout: number
   readonly onTaskError: BackgroundOptions['onTaskError']
+  readonly autorun: boolean
   readonly engine: BackgroundOptions['engine']
   /** By their names. */
   readonly tasks: ReadonlyMap<string, Defined>
@@ -63,6 +64,7 @@ const CHECKS: Checks<BackgroundOptions> = {
   closeTimeout: milliseconds(MAX_CLOSE_TIMEOUT),
   settleTimeout: milliseconds(),
   onTaskError: aFunction,
+  autorun: aBoolean,
   engine: anEngine,
   tasks: ['a list of definitions', Array.isArray],
   worker: aBoolean,
@@ -89,6 +91,7 @@ export function resolveOptions (options: BackgroundOptions): ResolvedOptions {
     closeTimeout: options.closeTimeout ?? DEFAULT_CLOSE_TIMEOUT,
     settleTimeout: options.settleTimeout ?? DEFAULT_SETTLE_TIMEOUT,
     onTaskError: options.onTaskError,
+    autorun: options.autorun ?? true,
     engine: options.engine,
     tasks: tasksOf(options),
     worker: workerOf(options),

@@ -7,7 +7,7 @@ import { resolveOptions, type ResolvedOptions } from './options'
 import { ReplyQueue } from './reply-queue'
 import { compileRouteTasks, type RouteEntry } from './route-tasks'
 import { Shutdown, slices } from './shutdown'
-import { BackgroundTask } from './task'
+import { BackgroundTask, BackgroundTasks } from './task'
 import type { BackgroundOptions } from './types'
 
 const kQueue = Symbol('fastify-background.queue')
@@ -54,7 +54,7 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
 
   function prepareRoute (route: RouteOptions): void {
     const tasks = compileRouteTasks(`Route ${String(route.method)} ${route.url}`, route.background, route.config?.background)
-    for (const task of tasks) if (task instanceof BackgroundTask) payloadOf(background, task.fn, task.args)
+    for (const task of tasks) for (const each of membersOf(task)) payloadOf(background, each.fn, each.args)
     route.config = Object.assign({}, route.config, { [kRouteTasks]: tasks })
     if (tasks.length > 0) {
       route.onRequest = [route.onRequest ?? [], acceptRouteTasks].flat()
@@ -174,6 +174,11 @@ function routeTasksOf (reply: FastifyReply): readonly RouteEntry[] {
 // Of a route that is older than the plugin, `config` is all that is left to read (A2).
 function earlyRouteTasksOf (reply: FastifyReply): readonly RouteEntry[] {
   return compileRouteTasks(`Route ${reply.request.method} ${reply.request.url}`, configOf(reply).background)
+}
+
+function membersOf (entry: RouteEntry): readonly BackgroundTask[] {
+  if (entry instanceof BackgroundTasks) return entry.tasks
+  return entry instanceof BackgroundTask ? [entry] : []
 }
 
 function hasRoutes (app: FastifyInstance): boolean {

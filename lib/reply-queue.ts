@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger, FastifyReply } from 'fastify'
 import type { Background, OpenReply } from './background'
 import { unlink, type Linked } from './chain'
+import { now } from './clock'
 import { dispatch, type Startable } from './dispatcher'
 import { createEntries, createRun, type Entry } from './entry'
 import { publishQueued } from './events'
@@ -228,6 +229,8 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
     if (this.#inLine || this.#current !== null || this.#entries.length === 0) return
     this.#inLine = true
     if (this.#decided) this.#background.slots.request(this)
+    // Who looks at what is held back is not to see what the conditions leave out.
+    else if (this.#background.held?.isRunning === false) this.start(now())
     else dispatch(this)
   }
 

@@ -1,6 +1,6 @@
 import { Attempt } from './attempt'
 import { FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
-import { definedBy, functionOf } from './defined'
+import { definedBy, functionOf, kFunction } from './defined'
 import { define } from './definition'
 import { BackgroundTasks, isTask, nameOf, toTask, type BackgroundTask } from './task'
 import { isThenable } from './thenable'
@@ -55,6 +55,10 @@ function adoptingResult (where: string, fn: TaskFunction<never[]>): TaskFunction
   if (defined?.options.durable === true) {
     throw new FST_ERR_BACKGROUND_INVALID_TASK(where, 'a function, or a durable task with arguments that can be stored',
       `the durable task ${defined.options.name}, which would get request and reply`)
+  }
+  if (defined?.[kFunction].check !== undefined) {
+    throw new FST_ERR_BACKGROUND_INVALID_TASK(where, 'a function, or a task with arguments',
+      `the task ${defined.options.name}, which cannot be called with request and reply`)
   }
   const run = functionOf(fn, defined) as TaskFunction<[FastifyRequest, FastifyReply]>
   // A method has no prototype: each request sees at once that it may be a task.

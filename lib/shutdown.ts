@@ -31,7 +31,7 @@ export function slices (closeTimeout: number, pluginTimeout: number | undefined)
 /** The two waits of `app.close()` (L1): before any plugin closes, and for what requests add after that. */
 export class Shutdown {
   readonly #background: Background
-  readonly #closeTimeout: number
+  #closeTimeout: number
   #deadline: number | undefined
 
   constructor (background: Background) {
@@ -60,8 +60,9 @@ export class Shutdown {
   async drainRest (): Promise<void> {
     const { open, live, ledger } = this.#background
     const unfinished = (): boolean => ledger.unfinished > 0
+    const deadline = this.#begin()
     const start = performance.now()
-    const end = this.#closeTimeout === 0 ? start : Math.max(this.#begin(), start + MIN_LAST_DRAIN)
+    const end = this.#closeTimeout === 0 ? start : Math.max(deadline, start + MIN_LAST_DRAIN)
 
     await this.#waitWhile(unfinished, start + (end - start) / 2)
     for (const reply of [...open]) reply.settle()
@@ -75,7 +76,11 @@ export class Shutdown {
 
   /** @returns the deadline, by the clock of `performance`. */
   #begin (): number {
-    this.#deadline ??= performance.now() + this.#closeTimeout
+    if (this.#deadline === undefined) {
+      // What is held back would never end.
+      if (this.#background.held?.isRunning === false) this.#closeTimeout = 0
+      this.#deadline = performance.now() + this.#closeTimeout
+    }
     return this.#deadline
   }
 

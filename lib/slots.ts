@@ -8,11 +8,26 @@ import { Fifo } from './fifo'
  */
 export class Slots {
   readonly #line = new Fifo<Startable>()
-  readonly #concurrency: number
+  readonly #limit: number
+  // 0 while nothing is to start.
+  #concurrency: number
   #taken = 0
 
-  constructor (concurrency: number) {
-    this.#concurrency = concurrency
+  /** @param held Whether nothing is to start before `open` is called. */
+  constructor (concurrency: number, held = false) {
+    this.#limit = concurrency
+    this.#concurrency = held ? 0 : concurrency
+  }
+
+  /** From here on, there are slots. */
+  open (): void {
+    this.#concurrency = this.#limit
+    while (this.#line.length > 0 && this.take()) dispatch(this.#line.shift()!)
+  }
+
+  /** From here on, there are none. What has one keeps it. */
+  hold (): void {
+    this.#concurrency = 0
   }
 
   /** Takes a slot, if one is free. */

@@ -14,6 +14,7 @@ import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_NO_ENGINE, FST_ERR_BACKGR
 import {
   publishCancelled, publishDiscarded, publishFinished, publishProgress, publishRetrying, publishTaken, traceAttempt
 } from './events'
+import type { HeldBack } from './held-back'
 import type { Ledger } from './ledger'
 import type { ResolvedPolicy } from './policy'
 import { reportCancel, reportFailure, reportRetry, reportShutdown } from './report'
@@ -26,6 +27,8 @@ export interface RunHome extends AppBackground {
   readonly ledger: Ledger
   readonly slots: Slots
   readonly onTaskError: BackgroundOptions['onTaskError']
+  /** `null` where tasks run by themselves. */
+  readonly held: HeldBack | null
   /** `null` without an engine. */
   readonly durable: DurableTasks | null
   /** The policy of a definition in this application; of a plain function, where there is none. */
@@ -260,11 +263,15 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     const began = timeout > 0 ? now() : 0
     scope.runInAsyncScope(Attempt.start, undefined, attempt, this.#fn!, this.#args!)
     // What the function has taken until it returned counts.
-    if (timeout > 0 && this.isAt(attempt)) this.#timer = setTimeout(() => this.#timeOut(attempt), Math.max(1, timeout + began - now()))
+    if (timeout > 0 && this.isAt(attempt) && !Attempt.isPaused(attempt)) this.#limit(attempt, timeout + began - now())
   }
 
   isAt (attempt: Attempt): boolean {
     return attempt === this.#attempt
+  }
+
+  resumed (attempt: Attempt): void {
+    if (this.isAt(attempt) && this.#policy!.timeout > 0) this.#limit(attempt, this.#policy!.timeout)
   }
 
   progressed (attempt: Attempt, progress: TaskProgress): void {
@@ -324,6 +331,10 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     owner.ended(this)
     // The last: what listens to the signal is not ours.
     if (attempt !== null) scope!.runInAsyncScope(Attempt.abort, undefined, attempt, reason)
+  }
+
+  #limit (attempt: Attempt, delay: number): void {
+    this.#timer = setTimeout(() => this.#timeOut(attempt), Math.max(1, delay))
   }
 
   #timeOut (attempt: Attempt): void {

@@ -239,6 +239,12 @@ export interface BackgroundOptions extends TaskPolicy {
    * rejects with is logged and has no further effect.
    */
   onTaskError?: (error: unknown, run: TaskRun) => void | Promise<void>
+  /**
+   * For tests. With `false` no task starts before `app.background.runAll()` is called: until then, it can be seen in
+   * `app.background.queued`. `app.close()` waits for none of those: `closeTimeout` is 0 unless `runAll` is at work.
+   * @default true
+   */
+  autorun?: boolean
 }
 
 /** How many runs stand in which state. At any moment `accepted` is the sum of the others. */
@@ -287,6 +293,21 @@ export interface ReplyBackground extends TaskAdder {
 export interface AppBackground extends TaskAdder {
   /** Resolves when every run accepted by this process is finished; at once where there is none. */
   idle (): Promise<void>
+  /**
+   * With `autorun: false`: the tasks that have not started, in the order in which they were added. A list of this moment.
+   *
+   * @throws `FST_ERR_BACKGROUND_INVALID_OPTION` where `autorun` is not `false`.
+   */
+  readonly queued: readonly QueuedTask[]
+  /**
+   * With `autorun: false`: runs all tasks that wait, and those that they add, by the rules that hold for all tasks.
+   * Resolves when every run accepted is finished. After that, tasks wait again. Rejects with the error of the run that
+   * has failed since the last call; with an `AggregateError`, where it was more than one. Rejects with
+   * `FST_ERR_BACKGROUND_INVALID_OPTION` where `autorun` is not `false`.
+   *
+   * After the test modes of Oban.
+   */
+  runAll (): Promise<void>
   /** The counts of this moment. */
   stats (): BackgroundStats
   /** A run of this process by its id: an unfinished one, or a finished one that the `history` keeps. */
@@ -295,6 +316,17 @@ export interface AppBackground extends TaskAdder {
   find (id: string): Promise<TaskSnapshot | undefined>
   /** Cancels a run by its id, in this process or wherever the engine has it. @returns whether there was one. */
   cancel (id: string): Promise<boolean>
+}
+
+/** A task that waits for `runAll()`. */
+export interface QueuedTask {
+  /** The name that it goes by. */
+  readonly name: string
+  /** The function or the definition that was added. */
+  readonly task: Function
+  /** What it will be called with. */
+  readonly args: readonly unknown[]
+  readonly run: TaskRun
 }
 
 /** What is known of a run at one moment. */

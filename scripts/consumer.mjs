@@ -19,7 +19,7 @@ const PACKED = ['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'docs', 'package
 const PAGE = ['LICENSES.txt', 'icon.svg', 'index.html', 'page.css', 'page.js']
 const COMPILERS = { 'TypeScript 6': 'typescript', 'TypeScript 7': 'typescript7' }
 const TOOLS = ['typescript@~6.0', 'typescript7@npm:typescript@7', ...['@types/node', 'expect-type', 'typebox',
-  '@fastify/type-provider-typebox'].map((name) => `${name}@${MANIFEST.devDependencies[name]}`)]
+  '@fastify/type-provider-typebox', 'piscina'].map((name) => `${name}@${MANIFEST.devDependencies[name]}`)]
 
 const NO_EMIT = ['--noEmit']
 const EMITTED = 'emitted'
@@ -103,6 +103,7 @@ function checkRuns ({ directory, title }) {
   const run = (name) => assertExit(spawnSync(process.execPath, [name], { cwd: directory, encoding: 'utf8' }))
   check(`${title}: a CommonJS application runs`, () => run('require.cjs'))
   check(`${title}: an ESM application runs`, () => run('import.mjs'))
+  check(`${title}: tasks run in threads, from CommonJS and from ESM`, () => { for (const name of ['threads.cjs', 'threads.mjs']) run(name) })
   check(`${title}: require loads its own files and its two dependencies alone, and not the sub-path`, () => run('loaded.cjs'))
   check(`${title}: import does not load the sub-path either`, () => run('loaded.mjs'))
 }

@@ -15,3 +15,13 @@ t.test('R2: a task that is added while a test has a fake clock runs, and those o
 
   t.equal(run.state, 'completed')
 })
+
+t.test('autorun: runAll comes to its end while a test has a fake clock', async (t) => {
+  const app = await createApp(t, { autorun: false })
+  const run = app.background.addTask(() => {})
+  const { setImmediate } = timers
+  timers.setImmediate = globalThis.setImmediate = (() => {}) as unknown as typeof setImmediate
+  t.teardown(() => { timers.setImmediate = globalThis.setImmediate = setImmediate })
+  await app.background.runAll()
+  t.equal(run.state, 'completed')
+})

@@ -31,6 +31,7 @@ const wrong: Array<[option: string, expected: string, cases: Array<[value: unkno
     [null, 'null'], [true, 'boolean true'], ['log', '"log"'], [{}, 'an object'], [Symbol('log'), 'symbol Symbol(log)'],
     [Promise.resolve(), 'a Promise']
   ]],
+  ['autorun', 'true or false', [[null, 'null'], [0, 'number 0'], ['no', '"no"']]],
   ['engine', 'an engine, as of journal() or bullmq()', [
     [null, 'null'], [true, 'boolean true'], ['journal', '"journal"'], [{}, 'an object'], [{ open () {} }, 'an object']
   ]],
@@ -82,7 +83,7 @@ for (const [option, values] of Object.entries(right)) {
 
 // One that a later version may bring, misspelled ones, and what every object has.
 const OPTIONS = "'when', 'timeout', 'retries', 'backoff', 'concurrency', 'maxPending', 'closeTimeout', 'settleTimeout', " +
-  "'onTaskError', 'engine', 'tasks', 'worker', 'storeTimeout', 'maxArgsSize', 'maxRestarts', 'unknownTaskGrace', 'history'"
+  "'onTaskError', 'autorun', 'engine', 'tasks', 'worker', 'storeTimeout', 'maxArgsSize', 'maxRestarts', 'unknownTaskGrace', 'history'"
 
 for (const option of ['concurency', 'closeTimout', 'CloseTimeout', 'toString', 'constructor', '']) {
   t.test(`register fails with the unknown option ${JSON.stringify(option)}`, async (t) => {

@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers'
 import Fastify from 'fastify'
 import t from 'tap'
 import background from '../lib/index'
-import { blocksOf, documents, read, ROOT, snippetsOf, type Snippet } from './helpers/docs'
+import { blocksOf, documents, filesOf, read, ROOT, snippetsOf, type Snippet } from './helpers/docs'
 import { findProgram, startRedis } from './helpers/redis'
 import { request, run, typeErrors, type Running } from './helpers/snippets'
 
@@ -34,13 +34,16 @@ for (const snippet of snippets) {
   t.test(`${snippet.file}:${snippet.line}: the snippet runs, and does what it says`, async (t) => {
     executed++
     if (snippet.code.includes('close-with-grace')) await survivesSigterm(t, snippet)
+    else if (/from '(tap|node:test)'/.test(snippet.code)) await passes(t, snippet)
     else await runs(t, snippet)
   })
 }
 
 t.test('no snippet is left out', async (t) => {
   const found = documents().flatMap((file) => read(file).match(/^ *(?:```|~~~)[ \t]*(?:js|jsx|mjs|cjs|javascript|ts|tsx|mts|cts|typescript)\b/gim) ?? [])
-  t.equal(executed, found.length)
+  const files = documents().flatMap((file) => [...filesOf(file).keys()].map((name) => ({ file, name })))
+  for (const { file, name } of files) t.ok(snippetsOf(file).some(({ code }) => code.includes(`'./${name}'`)), `${file}: ${name}`)
+  t.equal(executed + files.length, found.length)
   t.ok(executed > 0)
 })
 
@@ -58,7 +61,7 @@ t.test('the snippets in TypeScript have no type errors', async (t) => {
 
 t.test('what has to be an error of a snippet is one: the checks can fail', async (t) => {
   const broken = (language: string, source: string): Snippet =>
-    ({ file: 'none', line: 1, language, info: '', code: source, source, prints: undefined })
+    ({ file: 'none', line: 1, language, info: '', code: source, source, files: new Map(), prints: undefined })
   await t.rejects(run(broken('js', 'import x from \'node:fs\'\nthrow new Error(\'thrown\')'), { directory: '' }), { message: 'thrown' })
   await t.rejects(run(broken('js', 'const = 1'), { directory: '' }), { name: 'SyntaxError' })
   t.match(typeErrors([broken('ts', 'export const text: string = 1')]), [/TS2322/])
@@ -172,6 +175,15 @@ async function survivesSigterm (t: tap.Test, { file, line, prints }: Snippet): P
   t.equal(status, 200)
   t.strictSame(await exited, [0, null])
   t.strictSame((await printed).trimEnd().split('\n'), prints)
+}
+
+/** Runs a snippet with tests as a process. */
+async function passes (t: tap.Test, { file, line, code }: Snippet): Promise<void> {
+  const child = fork(join(__dirname, 'helpers/snippet-test.ts'), [file, String(line)], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  const printed = text(child.stdout!)
+  t.strictSame(await once(child, 'exit'), [0, null])
+  t.equal((await printed).match(/^(?:ok \d+ - |✔ )/gm)?.length, code.match(/^(?:t\.)?test\(/gm)?.length, 'each of its tests has passed')
 }
 
 function isThere (command: string): boolean {

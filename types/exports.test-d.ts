@@ -6,7 +6,7 @@ import byDefault, {
 } from 'fastify-background'
 import type {
   AppBackground, AttemptEvent, BackgroundOptions, BackgroundStats, BackgroundTasksOptions, Backoff, CancelledEvent,
-  Delivery, Engine, EngineFeatures, EngineWorker, HistoryOptions, OnFailure, Outcome, ProgressEvent, ReplyBackground, RetryingEvent,
+  Delivery, Engine, EngineFeatures, EngineWorker, HistoryOptions, OnFailure, Outcome, ProgressEvent, QueuedTask, ReplyBackground, RetryingEvent,
   RouteBackground, RouteTask, RouteTaskFunction, StoredChange, StoredError, StoredPage, StoredQuery, StoredSnapshot,
   StoredState, StoredTask, TaskContext, TaskDefinition, TaskEvent, TaskFunction, TaskOptions, TaskPolicy, TaskProgress,
   TaskRun, TaskSnapshot, TaskState, When
@@ -70,6 +70,7 @@ expectTypeOf<byDefault.HistoryOptions>().toEqualTypeOf<HistoryOptions>()
 expectTypeOf<byDefault.OnFailure>().toEqualTypeOf<OnFailure>()
 expectTypeOf<byDefault.Outcome>().toEqualTypeOf<Outcome>()
 expectTypeOf<byDefault.ProgressEvent>().toEqualTypeOf<ProgressEvent>()
+expectTypeOf<byDefault.QueuedTask>().toEqualTypeOf<QueuedTask>()
 expectTypeOf<byDefault.ReplyBackground>().toEqualTypeOf<ReplyBackground>()
 expectTypeOf<byDefault.RetryingEvent>().toEqualTypeOf<RetryingEvent>()
 expectTypeOf<byDefault.RouteBackground>().toEqualTypeOf<RouteBackground>()
@@ -101,7 +102,8 @@ expectTypeOf<keyof typeof errorCodes>().toEqualTypeOf<
   'FST_ERR_BACKGROUND_UNKNOWN_TASK' | 'FST_ERR_BACKGROUND_ARGS_NOT_SERIALIZABLE' | 'FST_ERR_BACKGROUND_ARGS_TOO_LARGE' |
   'FST_ERR_BACKGROUND_STORE_FAILED' | 'FST_ERR_BACKGROUND_TOO_MANY_RESTARTS' |
   'FST_ERR_BACKGROUND_RUN_NOT_FOUND' | 'FST_ERR_BACKGROUND_RUN_FINISHED' | 'FST_ERR_BACKGROUND_ENGINE_AWAY' |
-  'FST_ERR_BACKGROUND_TOO_MANY_LISTENERS' | 'FST_ERR_BACKGROUND_CROSS_SITE'
+  'FST_ERR_BACKGROUND_TOO_MANY_LISTENERS' | 'FST_ERR_BACKGROUND_CROSS_SITE' | 'FST_ERR_BACKGROUND_NOT_CLONEABLE' |
+  'FST_ERR_BACKGROUND_THREAD_ENDED'
 >()
 const closed = new errorCodes.FST_ERR_BACKGROUND_CLOSED('sendEmail', 'refused')
 expectTypeOf(closed).toExtend<FastifyError>()

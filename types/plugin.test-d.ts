@@ -28,6 +28,7 @@ app.register(fastifyBackground, {
   maxPending: 1000,
   closeTimeout: 0,
   settleTimeout: 1000,
+  autorun: false,
   onTaskError: (error, run) => { console.log(error, run.id) }
 })
 app.register(fastifyBackground, {
@@ -71,6 +72,7 @@ expectTypeOf<BackgroundOptions>().toEqualTypeOf<{
   maxPending?: number
   closeTimeout?: number
   settleTimeout?: number
+  autorun?: boolean
   onTaskError?: (error: unknown, run: TaskRun) => void | Promise<void>
 }>()
 // @ts-expect-error an unknown option
@@ -93,6 +95,8 @@ app.register(fastifyBackground, { maxPending: null })
 app.register(fastifyBackground, { closeTimeout: '1s' })
 // @ts-expect-error not a number
 app.register(fastifyBackground, { settleTimeout: null })
+// @ts-expect-error neither true nor false
+app.register(fastifyBackground, { autorun: 'no' })
 // @ts-expect-error not one of its words
 app.register(fastifyBackground, { when: 'sometimes' })
 // @ts-expect-error not synchronous

@@ -1,7 +1,7 @@
 import { expectTypeOf } from 'expect-type'
 import type { FastifyInstance } from 'fastify'
 import type {
-  AppBackground, BackgroundStats, ReplyBackground, TaskProgress, TaskRun, TaskSnapshot, TaskState
+  AppBackground, BackgroundStats, QueuedTask, ReplyBackground, TaskProgress, TaskRun, TaskSnapshot, TaskState
 } from 'fastify-background'
 
 declare const app: FastifyInstance
@@ -64,8 +64,16 @@ export function inWords (state: TaskState): string {
 
 // app.background adds, and tells the state of all.
 expectTypeOf(app.background).toEqualTypeOf<AppBackground>()
-expectTypeOf<keyof AppBackground>().toEqualTypeOf<'addTask' | 'addTasks' | 'idle' | 'stats' | 'get' | 'find' | 'cancel'>()
+expectTypeOf<keyof AppBackground>().toEqualTypeOf<'addTask' | 'addTasks' | 'idle' | 'queued' | 'runAll' | 'stats' | 'get' | 'find' | 'cancel'>()
 expectTypeOf(app.background.idle()).toEqualTypeOf<Promise<void>>()
+expectTypeOf(app.background.runAll()).toEqualTypeOf<Promise<void>>()
+expectTypeOf(app.background.queued).toEqualTypeOf<readonly QueuedTask[]>()
+expectTypeOf<QueuedTask>().toEqualTypeOf<{
+  readonly name: string
+  readonly task: Function
+  readonly args: readonly unknown[]
+  readonly run: TaskRun
+}>()
 expectTypeOf(app.background.get('id')).toEqualTypeOf<TaskRun | undefined>()
 expectTypeOf(app.background.stats()).toEqualTypeOf<BackgroundStats>()
 expectTypeOf<BackgroundStats>().toEqualTypeOf<Record<

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import { unlink, type Chain, type Linked } from '../chain'
 import { define } from '../definition'
-import { definedBy, type Defined } from '../defined'
+import { definedBy, kFunction, type Defined } from '../defined'
 import { describe } from '../describe'
 import type { DurableTasks } from '../durable-tasks'
 import {
@@ -127,6 +127,7 @@ export class Durable implements DurableTasks, EngineWorker, RunKeeper {
     }
     const run = this.#take(task, defined)
     if (run.next === null) this.#home.live.add(run)
+    this.#home.held?.add(run, defined[kFunction].definition, args)
     return await run.deliver(delivery, defined, args, this.#owner(run.log))
   }
 

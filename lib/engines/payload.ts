@@ -1,4 +1,4 @@
-import { describe } from '../describe'
+import { describe, describeInstance, toAccess } from '../describe'
 import { FST_ERR_BACKGROUND_ARGS_NOT_SERIALIZABLE, FST_ERR_BACKGROUND_ARGS_TOO_LARGE } from '../errors'
 
 // Nobody means more, and JSON.stringify does not get much further.
@@ -101,18 +101,8 @@ function hasPrototype (value: unknown): boolean {
   return typeof value === 'object' && value !== null && Object.hasOwn(value, 'prototype')
 }
 
-function describeInstance (value: object): string {
-  const { constructor } = value
-  return typeof constructor === 'function' && constructor.name !== '' ? `an instance of ${constructor.name}` : describe(value)
-}
-
 /** @param shown How much of the path is shown, in characters. */
 function refused ({ task, keys }: Walk, got: string, shown = Infinity): Error {
   const path = `args${keys.map(toAccess).join('')}`
   return new FST_ERR_BACKGROUND_ARGS_NOT_SERIALIZABLE(task, path.length > shown ? `${path.slice(0, shown)}…` : path, got)
-}
-
-function toAccess (key: string | number): string {
-  if (typeof key === 'number') return `[${key}]`
-  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
 }

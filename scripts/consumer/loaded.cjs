@@ -28,3 +28,7 @@ for (const [engine, options, needed] of [
   assert.equal(Object.keys(require.cache).some((file) => file.includes(`${sep}engines${sep}`)), engine !== 'journal')
   assert.throws(() => require(`fastify-background/${engine}`)[engine](options), (error) => error.message.includes(`npm i ${needed}`))
 }
+
+// Telemetry, too, is loaded by its sub-path alone, and names what it needs.
+assert.equal(Object.keys(require.cache).some((file) => file.includes(`${sep}otel${sep}`)), false)
+assert.throws(() => require('fastify-background/otel'), (error) => error.code === 'MODULE_NOT_FOUND' && error.message.includes('@opentelemetry/api'))

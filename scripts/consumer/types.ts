@@ -11,6 +11,7 @@ import type {
 } from 'fastify-background'
 import { getTaskContext } from 'fastify-background/context'
 import dashboard, { type DashboardOptions } from 'fastify-background/dashboard'
+import { threads, threadTask, type ThreadsOptions, type ThreadTaskOptions } from 'fastify-background/threads'
 
 async function sendEmail (this: TaskContext, to: string, subject = 'hi'): Promise<number> {
   this.log.info({ to, subject, task: this.name })
@@ -30,6 +31,9 @@ const backoff: Backoff = { delay: 100, factor: 3, max: 10_000, jitter: false }
 const policy: TaskPolicy = { timeout: 5000, retries: 3, backoff }
 const taskOptions: TaskOptions = { ...policy, name: 'download', when: 'always' }
 const downloading: TaskDefinition<[url: string], Promise<number>> = defineTask(download, taskOptions)
+const threadOptions: ThreadTaskOptions = { ...taskOptions, export: 'download' }
+const inThread: TaskDefinition<[url: string], Promise<number>> = threadTask<typeof download>('/download.js', threadOptions)
+const limits: ThreadsOptions = { maxThreads: 2 }
 const audit = defineTask((request: FastifyRequest) => request.url)
 
 async function main (options: BackgroundOptions): Promise<BackgroundStats> {
@@ -38,6 +42,7 @@ async function main (options: BackgroundOptions): Promise<BackgroundStats> {
   await app.register(fastifyBackground, options)
   await app.register(background, { ...policy, concurrency: 10, maxPending: 1000 })
   await app.register(background.default)
+  await app.register(threads, limits)
 
   app.post<{ Body: { email: string } }>('/', {
     background: (request, reply) => new BackgroundTask(sendEmail, request.body.email, String(reply.statusCode))
@@ -51,6 +56,7 @@ async function main (options: BackgroundOptions): Promise<BackgroundStats> {
   app.get('/config', { config: { background: new BackgroundTask(sendEmail, 'a@b.c') } }, async () => 'ok')
   app.get('/definition', { background: [audit, defineTask(() => {})] }, async (request, reply) => {
     const run: TaskRun<number> = reply.background.addTask(downloading, 'http://localhost')
+    reply.background.addTask(inThread, 'http://localhost')
     reply.background.addTasks(new BackgroundTasks([new BackgroundTask(downloading, 'http://localhost')]))
     const progress: TaskProgress | undefined = run.progress
     return { name: downloading.name, retries: downloading.options.retries, progress, cancelled: run.cancel('enough') }

@@ -13,7 +13,7 @@ app.register(background, { unknown: true }) // TS2769
 app.background.addTask(sendEmail, 'a@b.c') // TS2554
 app.background.addTask(sendEmail, 'a@b.c', 1) // TS2345
 app.background.addTask(sendEmail('a@b.c', 'hi')) // TS2769
-app.background.runAll() // TS2339
+app.background.runEverything() // TS2339
 const email = defineTask(sendEmail, { retries: 3 })
 app.background.addTask(email, 'a@b.c') // TS2554
 app.background.addTask(email, 'a@b.c', 1) // TS2345

@@ -19,6 +19,8 @@ export interface Block {
 /** A block that can be run, with the beginning that it shares with others of its document. */
 export interface Snippet extends Block {
   source: string
+  /** What its document has of files, by their names. */
+  files: ReadonlyMap<string, string>
   /** The lines that it says it prints. */
   prints: string[] | undefined
 }
@@ -58,17 +60,23 @@ export function blocksOf (file: string): Block[] {
  */
 export function snippetsOf (file: string): Snippet[] {
   const snippets: Snippet[] = []
+  const files = filesOf(file)
   let beginning: Block | undefined
-  for (const block of blocksOf(file).filter(({ language }) => language === 'js' || language === 'ts')) {
+  for (const block of blocksOf(file).filter(({ language, info }) => (language === 'js' || language === 'ts') && !files.has(info))) {
     const complete = /from 'fastify'|require\('fastify'\)/.test(block.code)
     if (!complete && beginning?.language !== block.language) {
       throw new Error(`${file}:${block.line}: neither a program of its own nor behind a beginning in ${block.language}`)
     }
     const source = complete ? block.code : `${beginning!.code}\n${block.code}`
-    snippets.push({ ...block, source, prints: printsOf(block.code) })
+    snippets.push({ ...block, source, files, prints: printsOf(block.code) })
     if (block.info === 'beginning') beginning = block
   }
   return snippets
+}
+
+/** The blocks that are marked with the name of a file: what snippets import, or give to threads. */
+export function filesOf (file: string): ReadonlyMap<string, string> {
+  return new Map(blocksOf(file).filter(({ info }) => /^[\w-]+\.[cm]?js$/.test(info)).map(({ info, code }) => [info, code]))
 }
 
 /** The lines of a comment that starts with "Prints", without what indents them. */

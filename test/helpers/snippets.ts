@@ -1,7 +1,9 @@
 // Runs the code of the documents: as it stands there, but for a free port, a silent log, places of their own for engines,
 // and the library from its source.
+import { writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { format } from 'node:util'
 import * as fastify from 'fastify'
 import type { FastifyInstance, FastifyServerOptions, HTTPMethods, RouteOptions } from 'fastify'
@@ -12,6 +14,8 @@ import { journal, type JournalOptions } from '../../lib/engines/journal'
 import background from '../../lib/index'
 import status from '../../lib/status/status'
 import { dashboard } from './dashboard'
+import { telemetry } from '../../lib/otel/otel'
+import * as threads from '../../lib/threads/threads'
 import { ROOT, type Snippet } from './docs'
 import { SOURCES } from './sources'
 
@@ -51,13 +55,16 @@ export async function run (snippet: Snippet, places: Places, print: (line: strin
     'fastify-background/context': context,
     'fastify-background/status': status,
     'fastify-background/dashboard': dashboard,
+    'fastify-background/otel': { telemetry },
+    'fastify-background/threads': threads,
     'fastify-background/journal': {
       journal: (options: JournalOptions) => journal({ ...options, location: join(places.directory, options.location) })
     },
     'fastify-background/bullmq': { bullmq: (options: BullmqOptions) => bullmq({ ...options, connection: places.redis! }) }
   }
+  for (const [name, code] of snippet.files) writeFileSync(join(places.directory, name), code)
   const load = (name: string): unknown => modules[name] ?? requireFromRoot(name)
-  const program = new AsyncFunction('exports', 'require', 'console', transpile(snippet))
+  const program = new AsyncFunction('exports', 'require', 'console', transpile(snippet, pathToFileURL(join(places.directory, 'app.mjs')).href))
   await (program({}, load, console) as Promise<void>)
   for (const app of running.apps) await app.ready()
   return running
@@ -99,8 +106,8 @@ export function typeErrors (snippets: Snippet[]): string[] {
   return ts.getPreEmitDiagnostics(program).map((diagnostic) => ts.formatDiagnostic(diagnostic, host))
 }
 
-function transpile ({ file, line, language, source }: Snippet): string {
-  const { outputText, diagnostics } = ts.transpileModule(source, {
+function transpile ({ file, line, language, source }: Snippet, url: string): string {
+  const { outputText, diagnostics } = ts.transpileModule(source.replaceAll('import.meta.url', `'${url}'`), {
     fileName: `snippet.${language}`,
     reportDiagnostics: true,
     compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022, esModuleInterop: true, allowJs: true }

@@ -1,0 +1,71 @@
+import { types } from 'node:util'
+import { describe } from '../describe'
+import * as errors from '../errors'
+import { isUnrecoverable, retryAfter, RetryAfterError, UnrecoverableError } from '../retry-errors'
+import { isCloneable } from './cloneable'
+
+/**
+ * What was thrown, as it can be sent to another thread. A clone of an error would have neither its class, which decides
+ * on retries, nor its code.
+ */
+export type Thrown = { readonly value: unknown } | {
+  readonly name: string
+  readonly message: string
+  readonly stack: string | undefined
+  readonly cause: Thrown | undefined
+  /** Its other properties that can be sent. */
+  readonly own: Record<string, unknown>
+  readonly unrecoverable: boolean
+  readonly retryAfter: number | undefined
+}
+
+// Nobody nests causes deeper; one may be its own.
+const MAX_CAUSES = 10
+
+const CLASSES: Readonly<Record<string, ErrorConstructor>> = { EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError }
+
+/** Never throws. */
+export function toThrown (value: unknown, depth = 0): Thrown {
+  try {
+    if (!types.isNativeError(value) && !(value instanceof Error)) return isCloneable(value) ? { value } : toThrown(new Error(describe(value)))
+    const { name, message, stack, cause } = value
+    return {
+      name: String(name),
+      message: String(message),
+      stack: typeof stack === 'string' ? stack : undefined,
+      cause: cause === undefined || depth === MAX_CAUSES ? undefined : toThrown(cause, depth + 1),
+      own: Object.fromEntries(Object.entries(value).filter(([key, each]) => !NAMED.includes(key) && isCloneable(each))),
+      unrecoverable: isUnrecoverable(value),
+      retryAfter: retryAfter(value)
+    }
+  } catch {
+    // A getter, a proxy.
+    return toThrown(new Error('an error that cannot be read'))
+  }
+}
+
+const NAMED: readonly string[] = ['name', 'message', 'stack', 'cause', 'delay']
+
+export function fromThrown (thrown: Thrown): unknown {
+  if ('value' in thrown) return thrown.value
+  const { name, stack, cause, own } = thrown
+  const error = Object.assign(newError(thrown), own)
+  if (cause !== undefined) hide(error, 'cause', fromThrown(cause))
+  if (name !== error.name) hide(error, 'name', name)
+  hide(error, 'stack', stack)
+  return error
+}
+
+function newError ({ name, message, own, unrecoverable, retryAfter }: Exclude<Thrown, { value: unknown }>): Error {
+  // One of this package's is one here, too.
+  const Known = (errors as unknown as Partial<Record<string, new () => Error>>)[String(own.code)]
+  if (Known !== undefined) return Object.assign(new Known(), { message })
+  if (unrecoverable) return new UnrecoverableError(message)
+  if (retryAfter !== undefined) return new RetryAfterError(retryAfter, message)
+  return new (CLASSES[name] ?? Error)(message)
+}
+
+/** Not enumerable, as what an error has by itself. */
+function hide (error: Error, key: string, value: unknown): void {
+  Object.defineProperty(error, key, { value, writable: true, configurable: true })
+}

@@ -1,0 +1,145 @@
+// When there are threads, and how many.
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { availableParallelism } from 'node:os'
+import Fastify from 'fastify'
+import t from 'tap'
+import background from '../../lib/index'
+import { sharedPool } from '../../lib/threads/shared-pool'
+import { threads, threadTask, type ThreadsOptions } from '../../lib/threads/threads'
+import { ThreadCall } from '../../lib/threads/thread-call'
+import { ThreadPool } from '../../lib/threads/thread-pool'
+import { toWorkerFile } from '../../lib/threads/worker-file'
+import { StandInContext } from '../../lib/stand-in-context'
+import { createApp, listen } from '../helpers/app'
+import { isCollected } from '../helpers/gc'
+import { until } from '../helpers/latch'
+import { createThreadsApp, fixture, isAtWork, letGo, sharedNumbers, watchThreads } from '../helpers/threads'
+
+type Shared = ReturnType<typeof sharedNumbers>
+
+t.setTimeout(120_000)
+const block = threadTask<(shared: Shared) => number>(fixture(), { export: 'block' })
+const echo = threadTask<(value: object) => object>(fixture(), { export: 'echo' })
+const where = threadTask<() => { threadId: number }>(fixture())
+
+// The first: a pool that no application has had.
+t.test('what a thread leaves behind without the plugin is a warning of the process', async (t) => {
+  await listen(await createApp(t))
+  const warned = new Promise((resolve) => { process.once('warning', resolve) })
+  const shared = sharedNumbers()
+  const pool = sharedPool()
+  pool.hold()
+  await threadTask<(shared: Shared) => void>(fixture(), { export: 'leave' })(shared)
+  letGo(shared)
+  t.match(await warned, { message: 'left behind' })
+  await pool.release()
+})
+
+t.test('threads start when they are needed, are as many as they may be, and end with the application', async (t) => {
+  const alive = watchThreads(t)
+  const app = await createThreadsApp(t, { maxThreads: 2 })
+  const looking = alive.size
+  const shared = sharedNumbers()
+  const runs: background.TaskRun[] = [1, 2, 3, 4].map(() => app.background.addTask(block, shared))
+  await isAtWork(shared)
+  await until(() => app.background.stats().active === 4)
+  letGo(shared)
+  for (const run of runs) await run.finished()
+  t.ok(new Set(runs.map(({ result }) => result)).size <= 2)
+  t.equal(looking, 1, 'one has looked into the file')
+  t.ok(alive.size <= 2 && alive.size >= 1)
+  await app.close()
+  t.equal(alive.size, 0)
+})
+
+t.test('an application without thread tasks to look into starts no thread', async (t) => {
+  const alive = watchThreads(t)
+  const app = await createThreadsApp(t)
+  t.equal(alive.size, 0)
+  await app.close()
+})
+
+t.test('by default there is one thread less than there are cores, and at least one', async (t) => {
+  const app = await createThreadsApp(t)
+  const count = Math.max(1, availableParallelism() - 1)
+  await t.rejects(register({ maxThreads: count + 1 }), { message: `Option "maxThreads": expected ${count}, as the application has it that opened the threads of this process, got ${count + 1}` })
+  await app.close()
+})
+
+t.test('applications of a process share its threads: the last one ends them', async (t) => {
+  const alive = watchThreads(t)
+  const first = await createThreadsApp(t, { maxThreads: 1 })
+  const second = await createThreadsApp(t, { maxThreads: 1 })
+  await createThreadsApp(t)
+  const [a, b] = await Promise.all([first, second].map(async (app) => (await app.background.addTask(where).finished()).result?.threadId))
+  t.equal(a, b)
+  await first.close()
+  t.equal((await second.background.addTask(where).finished()).result?.threadId, a)
+  t.equal(alive.size, 1)
+})
+
+t.test('without the plugin, threads end with the last task at work', async (t) => {
+  const alive = watchThreads(t)
+  const app = await createApp(t)
+  const runs = [app.background.addTask(where), app.background.addTask(where)]
+  for (const run of runs) t.match(await run.finished(), { state: 'completed' })
+  t.ok(alive.size <= 1)
+  await Promise.all([...alive].map(async (worker) => { await new Promise((resolve) => { worker.once('exit', resolve) }) }))
+  t.equal(alive.size, 0)
+})
+
+t.test('a task that is added late in shutdown has its thread, though the plugin has closed', async (t) => {
+  const app = Fastify()
+  await app.register(background)
+  let late!: background.TaskRun
+  // Runs between the two.
+  app.addHook('onClose', async () => { late = app.background.addTask(where) })
+  await app.register(threads)
+  await app.ready()
+  await app.close()
+  t.match(late, { state: 'completed' })
+})
+
+t.test('R6: a thread holds nothing of the task that it was started for', async (t) => {
+  const app = await createThreadsApp(t)
+  const storage = new AsyncLocalStorage<object>()
+  async function start (): Promise<{ store: WeakRef<object>, argument: WeakRef<object> }> {
+    const [store, argument] = [{ large: true }, { large: true }]
+    const run = storage.run(store, () => app.background.addTask(echo, argument))
+    t.match(await run.finished(), { state: 'completed', result: { large: true } })
+    return { store: new WeakRef(store), argument: new WeakRef(argument) }
+  }
+  const { store, argument } = await start()
+  t.ok(await isCollected(store))
+  t.ok(await isCollected(argument))
+})
+
+t.test('at the close of the last application no function has more time to end', async (t) => {
+  const alive = watchThreads(t)
+  const app = await createThreadsApp(t, { abortTimeout: 600_000 })
+  const shared = sharedNumbers()
+  const run = app.background.addTask(block, shared)
+  await isAtWork(shared)
+  t.ok(run.cancel())
+  t.equal(alive.size, 1)
+  await app.close()
+  t.equal(alive.size, 0)
+})
+
+t.test('threads that do not start fail their task; what ended them is its cause', async (t) => {
+  const reported: Error[] = []
+  // Too little to start with, and more than what ends the process.
+  const pool = new ThreadPool({ maxThreads: 1, abortTimeout: 0, maxMemory: 4 }, (error) => { reported.push(error) })
+  await t.rejects(pool.look(toWorkerFile(fixture(), 'default')), { code: 'FST_ERR_BACKGROUND_THREAD_ENDED', cause: { code: 'ERR_WORKER_OUT_OF_MEMORY' } })
+  t.strictSame(reported, [])
+})
+
+t.test('a thread may end without an error before it is ready', async (t) => {
+  const call = new ThreadCall(toWorkerFile(fixture(), 'default'), new StandInContext('task'), [])
+  call.strand(undefined)
+  await t.rejects(call.outcome, { message: 'Background task "task": its thread has ended: before it was ready' })
+})
+
+async function register (options: ThreadsOptions): Promise<void> {
+  await Fastify().register(threads, options)
+}
