@@ -50,6 +50,19 @@ t.test('status: accepted(run) of a durable run that goes to another process', as
   t.match((await events.rest()).at(-1), { event: 'end', data: { state: 'completed', result: 'done' } })
 })
 
+t.test('status: a run that is handed on to another process while it is followed is followed there', async (t) => {
+  const task = durable('task', () => 'done')
+  const { web, engine } = await twoProcesses(t, task, { exposeResult: true })
+  const stored = latch()
+  engine.gates.store = () => stored
+  const { id } = web.app.background.addTask(task)
+  const events = await openEvents(`${web.url}/tasks/${id}`)
+  t.match(await events.status(), { state: 'queued' })
+  stored.open()
+
+  t.match((await events.rest()).at(-1), { event: 'end', data: { state: 'completed', result: 'done' } })
+})
+
 t.test('status: DELETE cancels a run that another process is at', async (t) => {
   const signals: AbortSignal[] = []
   const { web, engine } = await twoProcesses(t, durable('task', function () {
