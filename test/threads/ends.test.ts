@@ -77,6 +77,15 @@ t.test('a task that was cancelled before it asks for a thread never has one', as
   t.equal(shared[1], 0)
 })
 
+t.test('a task that is cancelled before its thread is at it is over when the thread says so', async (t) => {
+  const app = await createApp(t)
+  // The function has returned its promise, so the thread has its job.
+  watch(t, 'end', ({ run }) => { run.cancel() })
+  const task = threadTask(fixture(), { name: 'late', timeout: 60_000 })
+  t.match(await app.background.addTask(task).finished(), { state: 'cancelled' })
+  t.match(await where(), { threadId: Number })
+})
+
 t.test('a thread that exits fails its task, or has it tried again; the others go on', async (t) => {
   const app = await createApp(t)
   const exit = threadTask<(code: number) => void>(fixture(), { export: 'exit', retries: 1, backoff: { delay: 0 } })
