@@ -7,6 +7,7 @@ import type { TaskSnapshot } from '../types'
 import type { Changes } from './changes'
 import { EventStream, type ServerEvent } from './event-stream'
 import { Follower } from './follower'
+import { hasLeft } from './has-left'
 import type { ResolvedStatusOptions } from './options'
 import { waitOf, wantsEvents } from './preferences'
 import { DELETE_SCHEMA, GET_SCHEMA } from './schemas'
@@ -73,7 +74,7 @@ export function addRoutes (app: FastifyInstance, background: Background, changes
     if (wish === undefined) return run
     const seconds = Math.min(wish, options.maxWait)
     reply.header('preference-applied', `wait=${seconds}`)
-    if (isFinal(run) || seconds === 0) return run
+    if (isFinal(run) || seconds === 0 || hasLeft(reply)) return run
     return await new Promise((resolve) => {
       let last = run
       const done = (): void => {
@@ -87,6 +88,7 @@ export function addRoutes (app: FastifyInstance, background: Background, changes
           last = seen
           if (isFinal(seen)) done()
         },
+        beat: () => { if (hasLeft(reply)) done() },
         lost: done
       })
       const timer = setTimeout(done, seconds * 1_000)
@@ -104,7 +106,7 @@ export function addRoutes (app: FastifyInstance, background: Background, changes
       ? undefined
       : new Follower(changes, run.id, (id) => background.find(id), options.interval, {
         see: write,
-        beat: () => stream.beat(),
+        beat: () => hasLeft(reply) ? stream.destroy() : stream.beat(),
         lost: () => {
           stream.finish()
           // One that does not read would keep the server open.
