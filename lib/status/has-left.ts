@@ -1,4 +1,4 @@
-import type { Http2ServerResponse } from 'node:http2'
+import type { ServerHttp2Stream } from 'node:http2'
 import type { FastifyReply } from 'fastify'
 
 /**
@@ -7,6 +7,6 @@ import type { FastifyReply } from 'fastify'
  * and 22), and not for an HTTP/2 stream that was reset with NO_ERROR.
  */
 export function hasLeft ({ raw, request }: FastifyReply): boolean {
-  const { stream } = raw as Partial<Http2ServerResponse>
+  const { stream } = raw as { stream?: ServerHttp2Stream }
   return stream === undefined ? raw.destroyed || request.raw.socket.destroyed : stream.closed
 }

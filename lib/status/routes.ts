@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Background } from '../background'
+import { MAX_TIMER_DELAY } from '../checks'
 import {
   FST_ERR_BACKGROUND_ENGINE_AWAY, FST_ERR_BACKGROUND_RUN_FINISHED, FST_ERR_BACKGROUND_RUN_NOT_FOUND
 } from '../errors'
@@ -23,26 +24,37 @@ interface ById { Params: { id: string } }
 
 /** `GET` and `DELETE` of `/:id`. */
 export function addRoutes (app: FastifyInstance, background: Background, changes: Changes, options: ResolvedStatusOptions): void {
-  app.get<ById>('/:id', { schema: GET_SCHEMA }, async function getStatus (request, reply) {
-    const run = await findRun(request)
-    reply.header('cache-control', 'no-store').header('vary', 'accept')
+  // The schemas are for documents. The application's own compilers may take others than JSON schemas, and what its error
+  // handler or its `preSerialization` hooks make of a reply is not to be cut to them.
+  app.setValidatorCompiler(() => () => true)
+  app.setSerializerCompiler(() => toJson)
+
+  // A wait and a stream take as long as they take.
+  const { handlerTimeout } = app.initialConfig as { handlerTimeout?: number }
+  const unlimited = handlerTimeout ? { handlerTimeout: MAX_TIMER_DELAY } : {}
+
+  app.get<ById>('/:id', { schema: GET_SCHEMA, ...unlimited }, async function getStatus (request, reply) {
+    const run = await findRun(request, reply)
     if (request.method === 'HEAD') return answer(reply, run)
     if (wantsEvents(request.headers.accept)) return sendEvents(request, reply, run)
     return answer(reply, await waited(request, reply, run))
   })
 
   app.delete<ById>('/:id', { schema: DELETE_SCHEMA }, async function cancelTask (request, reply) {
-    const before = await findRun(request)
-    const { id, state } = before
-    const accepted = await asked(() => background.cancel(id))
+    const before = await findRun(request, reply)
+    const accepted = await asked(() => background.cancel(before.id))
+    const known = await asked(() => background.find(before.id))
+    const run = accepted ? known ?? { ...before, state: 'cancelled' } : known
+    if (run === undefined) throw new FST_ERR_BACKGROUND_RUN_NOT_FOUND()
     // To cancel it once more changes nothing.
-    if (!accepted && state !== 'cancelled') throw new FST_ERR_BACKGROUND_RUN_FINISHED(state)
-    const run = await asked(() => background.find(id)) ?? { ...before, state: 'cancelled' as const }
-    reply.code(isFinal(run) ? 200 : 202).header('cache-control', 'no-store')
+    if (!accepted && run.state !== 'cancelled') throw new FST_ERR_BACKGROUND_RUN_FINISHED(run.state)
+    reply.code(isFinal(run) ? 200 : 202)
     return toStatus(run, options)
   })
 
-  async function findRun (request: FastifyRequest<ById>): Promise<TaskSnapshot> {
+  async function findRun (request: FastifyRequest<ById>, reply: FastifyReply): Promise<TaskSnapshot> {
+    // A 404 may become another reply, too.
+    reply.header('cache-control', 'no-store')
     const { id } = request.params
     const run = UUID.test(id) ? await asked(() => background.find(id)) : undefined
     if (run === undefined || !await isAuthorized(request, run)) throw new FST_ERR_BACKGROUND_RUN_NOT_FOUND()
@@ -139,4 +151,11 @@ export function addRoutes (app: FastifyInstance, background: Background, changes
     const data = JSON.stringify(toStatus(run, options))
     return { id: versionOf(data), event: isFinal(run) ? 'end' : undefined, data }
   }
+}
+
+function toJson (data: unknown): string {
+  if (!(data instanceof Error)) return JSON.stringify(data)
+  // From Fastify's own error handler.
+  const { statusCode, code, error, message } = data as Error & Record<string, unknown>
+  return JSON.stringify({ statusCode, code, error, message })
 }
