@@ -7,7 +7,7 @@ export interface Sight {
   /** What it is now. Not called again after a final state. */
   see (run: TaskSnapshot): void
   /** From time to time, until it stops. */
-  beat? (): void
+  beat (): void
   /** There is nothing more to see: the run is not known any more, or the application closes. */
   lost (): void
 }
@@ -46,7 +46,7 @@ export class Follower implements Listener {
   }
 
   beat (): void {
-    this.#sight.beat?.()
+    this.#sight.beat()
     this.changed()
   }
 

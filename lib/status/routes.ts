@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Background } from '../background'
+import { MAX_TIMER_DELAY } from '../checks'
 import {
   FST_ERR_BACKGROUND_ENGINE_AWAY, FST_ERR_BACKGROUND_RUN_FINISHED, FST_ERR_BACKGROUND_RUN_NOT_FOUND
 } from '../errors'
@@ -7,6 +8,7 @@ import type { TaskSnapshot } from '../types'
 import type { Changes } from './changes'
 import { EventStream, type ServerEvent } from './event-stream'
 import { Follower } from './follower'
+import { hasLeft } from './has-left'
 import type { ResolvedStatusOptions } from './options'
 import { waitOf, wantsEvents } from './preferences'
 import { DELETE_SCHEMA, GET_SCHEMA } from './schemas'
@@ -22,26 +24,37 @@ interface ById { Params: { id: string } }
 
 /** `GET` and `DELETE` of `/:id`. */
 export function addRoutes (app: FastifyInstance, background: Background, changes: Changes, options: ResolvedStatusOptions): void {
-  app.get<ById>('/:id', { schema: GET_SCHEMA }, async function getStatus (request, reply) {
-    const run = await findRun(request)
-    reply.header('cache-control', 'no-store').header('vary', 'accept')
+  // The schemas are for documents. The application's own compilers may take others than JSON schemas, and what its error
+  // handler or its `preSerialization` hooks make of a reply is not to be cut to them.
+  app.setValidatorCompiler(() => () => true)
+  app.setSerializerCompiler(() => toJson)
+
+  // A wait and a stream take as long as they take.
+  const { handlerTimeout } = app.initialConfig as { handlerTimeout?: number }
+  const unlimited = handlerTimeout ? { handlerTimeout: MAX_TIMER_DELAY } : {}
+
+  app.get<ById>('/:id', { schema: GET_SCHEMA, ...unlimited }, async function getStatus (request, reply) {
+    const run = await findRun(request, reply)
     if (request.method === 'HEAD') return answer(reply, run)
     if (wantsEvents(request.headers.accept)) return sendEvents(request, reply, run)
     return answer(reply, await waited(request, reply, run))
   })
 
   app.delete<ById>('/:id', { schema: DELETE_SCHEMA }, async function cancelTask (request, reply) {
-    const before = await findRun(request)
-    const { id, state } = before
-    const accepted = await asked(() => background.cancel(id))
+    const before = await findRun(request, reply)
+    const accepted = await asked(() => background.cancel(before.id))
+    const known = await asked(() => background.find(before.id))
+    const run = accepted ? known ?? { ...before, state: 'cancelled' } : known
+    if (run === undefined) throw new FST_ERR_BACKGROUND_RUN_NOT_FOUND()
     // To cancel it once more changes nothing.
-    if (!accepted && state !== 'cancelled') throw new FST_ERR_BACKGROUND_RUN_FINISHED(state)
-    const run = await asked(() => background.find(id)) ?? { ...before, state: 'cancelled' as const }
-    reply.code(isFinal(run) ? 200 : 202).header('cache-control', 'no-store')
+    if (!accepted && run.state !== 'cancelled') throw new FST_ERR_BACKGROUND_RUN_FINISHED(run.state)
+    reply.code(isFinal(run) ? 200 : 202)
     return toStatus(run, options)
   })
 
-  async function findRun (request: FastifyRequest<ById>): Promise<TaskSnapshot> {
+  async function findRun (request: FastifyRequest<ById>, reply: FastifyReply): Promise<TaskSnapshot> {
+    // A 404 may become another reply, too.
+    reply.header('cache-control', 'no-store')
     const { id } = request.params
     const run = UUID.test(id) ? await asked(() => background.find(id)) : undefined
     if (run === undefined || !await isAuthorized(request, run)) throw new FST_ERR_BACKGROUND_RUN_NOT_FOUND()
@@ -73,7 +86,7 @@ export function addRoutes (app: FastifyInstance, background: Background, changes
     if (wish === undefined) return run
     const seconds = Math.min(wish, options.maxWait)
     reply.header('preference-applied', `wait=${seconds}`)
-    if (isFinal(run) || seconds === 0) return run
+    if (isFinal(run) || seconds === 0 || hasLeft(reply)) return run
     return await new Promise((resolve) => {
       let last = run
       const done = (): void => {
@@ -87,6 +100,7 @@ export function addRoutes (app: FastifyInstance, background: Background, changes
           last = seen
           if (isFinal(seen)) done()
         },
+        beat: () => { if (hasLeft(reply)) done() },
         lost: done
       })
       const timer = setTimeout(done, seconds * 1_000)
@@ -104,7 +118,7 @@ export function addRoutes (app: FastifyInstance, background: Background, changes
       ? undefined
       : new Follower(changes, run.id, (id) => background.find(id), options.interval, {
         see: write,
-        beat: () => stream.beat(),
+        beat: () => hasLeft(reply) ? stream.destroy() : stream.beat(),
         lost: () => {
           stream.finish()
           // One that does not read would keep the server open.
@@ -137,4 +151,11 @@ export function addRoutes (app: FastifyInstance, background: Background, changes
     const data = JSON.stringify(toStatus(run, options))
     return { id: versionOf(data), event: isFinal(run) ? 'end' : undefined, data }
   }
+}
+
+function toJson (data: unknown): string {
+  if (!(data instanceof Error)) return JSON.stringify(data)
+  // From Fastify's own error handler.
+  const { statusCode, code, error, message } = data as Error & Record<string, unknown>
+  return JSON.stringify({ statusCode, code, error, message })
 }

@@ -39,7 +39,6 @@ t.test('status: GET says state, progress, attempt and times while the task is at
   t.match(during.headers.get('content-type'), 'application/json')
   t.equal(during.headers.get('retry-after'), '1')
   t.equal(during.headers.get('cache-control'), 'no-store')
-  t.equal(during.headers.get('vary'), 'accept')
   t.strictSame(during.body, {
     id: run.id,
     name: 'anonymous',
@@ -62,6 +61,7 @@ t.test('status: an unknown id, what is no id, and a run that is not for the clie
 
   t.equal(forbidden.status, 404)
   t.equal(forbidden.body.code, 'FST_ERR_BACKGROUND_RUN_NOT_FOUND')
+  t.equal(forbidden.headers.get('cache-control'), 'no-store')
   for (const other of others) {
     t.equal(other.status, 404)
     t.strictSame(other.body, forbidden.body)
@@ -176,6 +176,44 @@ t.test('status: DELETE of a run that is over is a 409', async (t) => {
 
   t.equal(status, 409)
   t.match(body, { code: 'FST_ERR_BACKGROUND_RUN_FINISHED', message: 'The background task is over: completed' })
+})
+
+t.test('status: DELETE of a run that ended while it was decided who asks says what it ended as', async (t) => {
+  const [go, asked, decided] = [latch(), latch(), latch()]
+  const { start, ask } = await createAppWithStatus(t, {
+    async authorize () {
+      asked.open()
+      await decided
+      return true
+    }
+  })
+  const { run } = await start(() => go)
+  const answer = ask(run, { method: 'DELETE' })
+  await asked
+  go.open()
+  await run.finished()
+  decided.open()
+
+  t.match(await answer, { status: 409, body: { message: 'The background task is over: completed' } })
+})
+
+t.test('status: DELETE of a run that was forgotten while it was decided who asks is a 404', async (t) => {
+  const [go, asked, decided] = [latch(), latch(), latch()]
+  const { start, ask } = await createAppWithStatus(t, {
+    async authorize () {
+      asked.open()
+      await decided
+      return true
+    }
+  }, { history: { count: 0 } })
+  const { run } = await start(() => go)
+  const answer = ask(run, { method: 'DELETE' })
+  await asked
+  go.open()
+  await run.finished()
+  decided.open()
+
+  t.match(await answer, { status: 404, body: { code: 'FST_ERR_BACKGROUND_RUN_NOT_FOUND' } })
 })
 
 t.test('status: DELETE says that a run is cancelled where the history keeps nothing', async (t) => {
