@@ -6,6 +6,8 @@ export function describe (value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'function') return types.isGeneratorFunction(value) ? 'a generator function' : 'a function'
   if (typeof value !== 'object') return `${typeof value} ${String(value)}`
+  // One that was revoked throws at every question.
+  if (types.isProxy(value)) return 'an object'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   if (types.isPromise(value)) return 'a Promise'
   return 'an object'

@@ -41,9 +41,9 @@ export class HeldBack {
     this.#slots.open()
     do {
       await this.#ledger.idle()
-      // What has a slot, and nothing to start any more, gives it back. Whoever waited for a run may add another.
+      // What has a slot, and nothing to start any more, gives it back in its turn. Whoever waited for a run may add another.
       await new Promise(setImmediate)
-    } while (this.#ledger.unfinished > 0)
+    } while (this.#ledger.unfinished > 0 || !this.#slots.isUnused)
     this.#slots.hold()
     this.#running = undefined
     const failed = this.#takeEnded().filter(({ state }) => state === 'failed')

@@ -19,6 +19,10 @@ export class Slots {
     this.#concurrency = held ? 0 : concurrency
   }
 
+  get isUnused (): boolean {
+    return this.#taken === 0
+  }
+
   /** From here on, there are slots. */
   open (): void {
     this.#concurrency = this.#limit

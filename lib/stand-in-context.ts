@@ -3,7 +3,7 @@ import { toProgress } from './progress'
 import { silentLogger } from './silent-logger'
 import type { TaskContext, TaskProgress } from './types'
 
-/** The `this` of a definition's function that is called directly: no run is behind it. */
+/** The `this` of a function that is called without a run behind it, as that of a definition that is called directly. */
 export class StandInContext implements TaskContext {
   readonly name: string
   readonly attempt = 1
@@ -11,8 +11,10 @@ export class StandInContext implements TaskContext {
   #id: string | undefined
   #signal: AbortSignal | undefined
 
-  constructor (name: string) {
+  /** @param signal Where it may be aborted. */
+  constructor (name: string, signal?: AbortSignal) {
     this.name = name
+    this.#signal = signal
   }
 
   get id (): string {

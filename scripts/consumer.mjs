@@ -20,6 +20,8 @@ const PAGE = ['LICENSES.txt', 'icon.svg', 'index.html', 'page.css', 'page.js']
 const COMPILERS = { 'TypeScript 6': 'typescript', 'TypeScript 7': 'typescript7' }
 const TOOLS = ['typescript@~6.0', 'typescript7@npm:typescript@7', ...['@types/node', 'expect-type', 'typebox',
   '@fastify/type-provider-typebox', 'piscina'].map((name) => `${name}@${MANIFEST.devDependencies[name]}`)]
+// Whose types those of a sub-path name. Where applications run, it is missing, as with most.
+const API = `@opentelemetry/api@${MANIFEST.devDependencies['@opentelemetry/api']}`
 
 const NO_EMIT = ['--noEmit']
 const EMITTED = 'emitted'
@@ -78,7 +80,7 @@ function install (tarball, fastify) {
   const directory = join(root, `beside-${fastify.replace(/\W+/g, '-')}`)
   mkdirSync(directory)
   writeFileSync(join(directory, 'package.json'), JSON.stringify({ name: 'consumer', private: true }))
-  npm(['install', '--ignore-scripts', '--no-audit', '--no-fund', tarball, `fastify@${fastify}`, ...TOOLS], directory)
+  add(directory, [tarball, `fastify@${fastify}`, ...TOOLS])
   for (const name of readdirSync(FIXTURES)) {
     copyFileSync(join(FIXTURES, name), join(directory, name))
     if (extname(name) === '.ts') {
@@ -144,6 +146,7 @@ function checkDeclarations (project) {
 // `npm run test:types` has them under TypeScript 6.
 function checkTypeTests (project) {
   check(`${project.title}, TypeScript 7: the type tests hold`, () => {
+    add(project.directory, [API])
     const names = readdirSync(join(PROJECT, 'types')).filter((name) => name.endsWith('.test-d.ts'))
     for (const name of names) copyFileSync(join(PROJECT, 'types', name), join(project.directory, name))
     assert.deepEqual(compile(project, 'TypeScript 7', [...MODULES.nodenext.flags, ...NO_EMIT], names), [])
@@ -168,6 +171,10 @@ function mistakesIn ({ directory }, name) {
     const code = / \/\/ (TS\d+)$/.exec(line)?.[1]
     return code === undefined ? [] : [`${name}(${index + 1}) ${code}`]
   })
+}
+
+function add (directory, packages) {
+  npm(['install', '--ignore-scripts', '--no-audit', '--no-fund', ...packages], directory)
 }
 
 function npm (args, cwd) {

@@ -181,6 +181,18 @@ t.test('autorun: tasks that were all cancelled leave nothing behind by which ano
   t.equal(run.state, 'queued')
 })
 
+t.test('autorun: nor where another application keeps the event loop busy', async (t) => {
+  const [app, busy] = [await createHolding(t), await createApp(t)]
+  // More than there is time for in a turn.
+  for (let i = 0; i < 4; i++) busy.background.addTask(function busyLoop () { for (const end = performance.now() + 2; performance.now() < end;); })
+  app.background.addTask(() => {}).cancel()
+  await app.background.runAll()
+  const run = app.background.addTask(() => {})
+  await busy.background.idle()
+  await manyTurns()
+  t.equal(run.state, 'queued')
+})
+
 t.test('autorun: calls of runAll at the same time are one, and there may be nothing to run', async (t) => {
   const app = await createHolding(t)
   await app.background.runAll()

@@ -31,12 +31,15 @@ export interface SentContext {
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
 export type LogLevel = typeof LOG_LEVELS[number]
 
+/** A value in a line: as what is thrown is sent, or a plain object of such values. */
+export type Logged = Thrown | { readonly properties: ReadonlyArray<readonly [key: string, value: Thrown]> }
+
 export interface LogLine {
   readonly kind: 'log'
   readonly level: LogLevel
   /** Of the logger's children, the outermost first. */
-  readonly bindings: readonly object[]
-  readonly args: readonly unknown[]
+  readonly bindings: readonly Logged[]
+  readonly args: readonly Logged[]
 }
 
 /** What a thread says last. */

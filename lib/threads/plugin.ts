@@ -44,13 +44,19 @@ async function fastifyBackgroundThreads (app: FastifyInstance, options: ThreadsO
   requirePiscina()
   const { pool, release } = holdSharedPool(options, (err) => { app.log.error({ err }, 'a thread without a task has failed') })
 
+  const closing = new AbortController()
+
   app.addHook('onReady', async function lookIntoFiles () {
     for (const file of unseenFiles()) {
-      await pool.look(file)
+      await pool.look(file, closing.signal)
       markSeen(file)
     }
   })
-  app.addHook('onClose', async function releaseThreads () { await release() })
+  app.addHook('onClose', async function releaseThreads () {
+    // Fastify may have given up a file that is never loaded to its end.
+    closing.abort()
+    await release()
+  })
 }
 
 /**

@@ -1,11 +1,11 @@
 import { AsyncResource } from 'node:async_hooks'
 import { MessageChannel, receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
-import type { FastifyBaseLogger } from 'fastify'
 import { FST_ERR_BACKGROUND_THREAD_ENDED } from '../errors'
 import type { TaskContext } from '../types'
 import { notCloneable } from './cloneable'
 import { toBuffer, type Answer, type FromThread, type Job, type LogLine, type SentContext, type ToThread } from './messages'
 import type { Piscina } from './piscina'
+import { writeLine } from './thread-log'
 import { fromThrown, toThrown } from './thrown'
 import type { WorkerFile } from './worker-file'
 
@@ -139,11 +139,10 @@ export class ThreadCall {
     this.#resolve(answer.isBuffer ? toBuffer(answer.result as Uint8Array) : answer.result)
   }
 
-  #log ({ level, bindings, args }: LogLine): void {
+  #log (line: LogLine): void {
     // What a logger throws is the task's, as everywhere.
     try {
-      const log = bindings.reduce<FastifyBaseLogger>((log, each) => log.child(each), this.#context.log)
-      log[level](...args as [object])
+      writeLine(this.#context.log, line)
     } catch (error) {
       this.#fail(error)
     }

@@ -52,9 +52,13 @@ export class ThreadPool {
     return call.outcome
   }
 
-  /** Rejects where a file cannot be loaded or lacks its function. */
-  async look (file: WorkerFile): Promise<void> {
-    await this.run(new ThreadCall(file, new StandInContext(file.name), undefined))
+  /**
+   * Rejects where a file cannot be loaded or lacks its function.
+   *
+   * @param signal Of who asks: not aborted yet.
+   */
+  async look (file: WorkerFile, signal: AbortSignal): Promise<void> {
+    await this.run(new ThreadCall(file, new StandInContext(file.name, signal), undefined))
   }
 
   hold (): void {
@@ -73,8 +77,10 @@ export class ThreadPool {
     if (--this.#holds > 0) return
     const piscina = this.#piscina
     this.#piscina = undefined
+    // Not those of a call that comes meanwhile.
+    const exits = [...this.#threads].map((thread) => new Promise((resolve) => { thread.once('exit', resolve) }))
     await piscina?.destroy()
-    await Promise.all([...this.#threads].map((thread) => new Promise((resolve) => { thread.once('exit', resolve) })))
+    await Promise.all(exits)
   }
 
   #advance (): void {

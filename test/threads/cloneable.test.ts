@@ -1,5 +1,6 @@
 import t from 'tap'
 import { assertCloneable } from '../../lib/threads/cloneable'
+import { revoked } from '../helpers/hostile'
 
 const fn = (): void => {}
 class Own { callback = fn }
@@ -28,6 +29,7 @@ t.test('what it does not take is refused, by its path', async (t) => {
     [{ promise: Promise.resolve() }, '.promise', 'an instance of Promise'],
     [new Own(), '.callback', 'a function'],
     [new Proxy({ fn }, {}), '', 'an object'],
+    [{ a: [revoked()] }, '.a[0]', 'an object'],
     [{ get a () { return fn } }, '.a', 'a function'],
     [{ get a () { throw new Error('hostile') } }, '.a', 'a function'],
     [{ port: new MessageChannel().port1 }, '.port', 'an instance of MessagePort'],

@@ -8,7 +8,7 @@ import { sharedPool } from '../../lib/threads/shared-pool'
 import { threads, threadTask, type ThreadsOptions } from '../../lib/threads/threads'
 import { ThreadCall } from '../../lib/threads/thread-call'
 import { ThreadPool } from '../../lib/threads/thread-pool'
-import { toWorkerFile } from '../../lib/threads/worker-file'
+import { markSeen, toWorkerFile } from '../../lib/threads/worker-file'
 import { StandInContext } from '../../lib/stand-in-context'
 import { createApp, listen } from '../helpers/app'
 import { isCollected } from '../helpers/gc'
@@ -126,11 +126,36 @@ t.test('at the close of the last application no function has more time to end', 
   t.equal(alive.size, 0)
 })
 
+t.test('a thread that is at a file while the last application closes is ended with it', async (t) => {
+  const alive = watchThreads(t)
+  threadTask(fixture('endless.mjs'))
+  const app = Fastify({ pluginTimeout: 100 })
+  await app.register(threads, { abortTimeout: 600_000 })
+  await t.rejects(async () => { await app.ready() }, { code: 'FST_ERR_HOOK_TIMEOUT' })
+  t.equal(alive.size, 1)
+  await app.close()
+  t.equal(alive.size, 0)
+  markSeen(toWorkerFile(fixture('endless.mjs'), 'default'))
+})
+
+t.test('who ends the threads does not wait for those that a later call has started', async (t) => {
+  const pool = new ThreadPool({ maxThreads: 1, abortTimeout: 0, maxMemory: undefined }, () => {})
+  pool.hold()
+  await pool.look(toWorkerFile(fixture(), 'block'), new AbortController().signal)
+  const shared = sharedNumbers()
+  const released = pool.release()
+  const later = pool.run(new ThreadCall(toWorkerFile(fixture(), 'block'), new StandInContext('block'), [shared]))
+  await isAtWork(shared)
+  await released
+  letGo(shared)
+  t.type(await later, 'number')
+})
+
 t.test('threads that do not start fail their task; what ended them is its cause', async (t) => {
   const reported: Error[] = []
   // Too little to start with, and more than what ends the process.
   const pool = new ThreadPool({ maxThreads: 1, abortTimeout: 0, maxMemory: 4 }, (error) => { reported.push(error) })
-  await t.rejects(pool.look(toWorkerFile(fixture(), 'default')), { code: 'FST_ERR_BACKGROUND_THREAD_ENDED', cause: { code: 'ERR_WORKER_OUT_OF_MEMORY' } })
+  await t.rejects(pool.look(toWorkerFile(fixture(), 'default'), new AbortController().signal), { code: 'FST_ERR_BACKGROUND_THREAD_ENDED', cause: { code: 'ERR_WORKER_OUT_OF_MEMORY' } })
   t.strictSame(reported, [])
 })
 

@@ -117,9 +117,10 @@ t.test('lines of the log come from the thread, of the levels that are on', async
   t.match(ours, [
     { level: 30, msg: 'plain', task: 'log' },
     { level: 40, msg: 'in words', part: 1, deep: true, fn: '[Function: fn]', err: { type: 'TypeError', message: 'shown' } },
+    { level: 50, msg: 'coded', err: { type: 'RangeError', code: 'E_CODED' } },
     { level: 50, msg: /^Readable/ }
   ])
-  t.equal(ours.length, 3)
+  t.equal(ours.length, 4)
 })
 
 t.test('what a logger throws is the task\'s', async (t) => {

@@ -33,15 +33,28 @@ t.test('the function has its context', async (t) => {
 t.test('it says what the function says', async (t) => {
   const said = await ask('log', {})
   t.match(said.slice(1, -1), [
-    { kind: 'log', level: 'info', bindings: [], args: ['plain'] },
-    { kind: 'log', level: 'warn', bindings: [{ part: 1, fn: '[Function: fn]' }, { deep: true }], args: [{ err: new TypeError('shown'), fn: '[Function: fn]' }, 'in %s', 'words'] },
-    { kind: 'log', level: 'error', bindings: [], args: [/^Readable/] }
+    { kind: 'log', level: 'info', bindings: [], args: [{ value: 'plain' }] },
+    {
+      kind: 'log',
+      level: 'warn',
+      bindings: [
+        { properties: [['part', { value: 1 }], ['fn', { value: '[Function: fn]' }]] },
+        { properties: [['deep', { value: true }]] }
+      ],
+      args: [
+        { properties: [['err', { name: 'TypeError', message: 'shown' }], ['fn', { value: '[Function: fn]' }]] },
+        { value: 'in %s' },
+        { value: 'words' }
+      ]
+    },
+    { kind: 'log', level: 'error', bindings: [], args: [{ name: 'RangeError', message: 'coded', own: { code: 'E_CODED' } }] },
+    { kind: 'log', level: 'error', bindings: [], args: [{ value: /^Readable/ }] }
   ])
 })
 
 t.test('nothing is said to a silent log, and everything to one of another level', async (t) => {
   t.equal((await ask('log', { context: { ...context, logLevel: 'silent' } })).length, 2)
-  t.match((await ask('log', { context: { ...context, logLevel: 'mine' } }))[1], { kind: 'log', level: 'debug', args: ['not heard'] })
+  t.match((await ask('log', { context: { ...context, logLevel: 'mine' } }))[1], { kind: 'log', level: 'debug', args: [{ value: 'not heard' }] })
 })
 
 t.test('the signal is aborted when it is told so', async (t) => {
@@ -49,7 +62,7 @@ t.test('the signal is aborted when it is told so', async (t) => {
   t.match(said, [
     { kind: 'started' },
     { kind: 'progress', progress: { value: 0.5, message: 'at work' } },
-    { kind: 'log', args: [{ reason: { name: 'Error', message: 'enough' } }, 'told to end'] },
+    { kind: 'log', args: [{ properties: [['reason', { value: { name: 'Error', message: 'enough' } }]] }, { value: 'told to end' }] },
     { kind: 'progress', progress: { value: 1 } },
     { kind: 'result' }
   ])
