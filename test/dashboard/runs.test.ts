@@ -110,6 +110,16 @@ t.test('of more than ten thousand that wait, a sample is looked at', async (t) =
   await app.background.idle()
 })
 
+t.test('a list in which nothing was found says that not all were looked at', async (t) => {
+  const app = await createDashboard(t, { background: { concurrency: 10_001, closeTimeout: 0 } })
+  for (let i = 0; i < 10_050; i++) app.background.addTask(async () => { await latch() })
+  await until(() => app.background.stats().active === 10_001)
+  const feed = await openFeed(t, app)
+  const { frame: { lists } } = await feed.next()
+  t.match(lists, { waiting: { runs: [], more: true }, failed: { runs: [], more: false } })
+  t.strictSame((await app.inject('/background/runs?list=waiting')).json(), { runs: [], more: true })
+})
+
 t.test('the failures are the newest first, and those that completed push none out', async (t) => {
   const app = await createDashboard(t)
   for (const name of ['first', 'second', 'third']) await app.background.addTask(defineTask(() => { throw new Error(name) }, { name })).finished()
@@ -132,6 +142,7 @@ t.test('a search finds by a part of the name or the beginning of the id, whateve
   t.strictSame(await search(active.id.slice(0, 13)), [active.id])
   t.strictSame(await search(done.id), [done.id])
   t.strictSame(await search('nothing'), [])
+  t.strictSame(await search('-'), [], 'an id has its hyphens further in')
   await app.background.addTask(function sendCard () {}).finished()
   t.match((await app.inject('/background/runs?search=send&limit=1')).json(), { runs: { length: 1 }, more: true })
 })
