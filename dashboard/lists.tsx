@@ -17,12 +17,12 @@ export function Lists ({ lists, ...others }: ListsProps) {
 }
 
 /** The beginning of a list comes with each frame; who wants more asks for it. */
-function OneList ({ list, isPaused, name, ...others }: { list: ShownList, name: ListName, title: string, empty: string } & Omit<ListsProps, 'lists'>) {
+function OneList ({ list, isPaused, name, empty, ...others }: { list: ShownList, name: ListName, title: string, empty: string } & Omit<ListsProps, 'lists'>) {
   const [isLong, setLong] = useState(false)
   const long = usePolled(isLong ? name : undefined, () => askList(name), isPaused)
   const shown = isLong ? long.value ?? list : list
   return (
-    <RunList {...others} name={name} list={shown} trouble={long.error}>
+    <RunList {...others} name={name} list={shown} empty={shown.more ? 'None among those that were looked at.' : empty} trouble={long.error}>
       {(isLong || list.more) && (
         <p class='more'>
           {shown.more && `This is a sample: ${shown.runs.length} of more. `}

@@ -46,7 +46,7 @@ export class Feed {
     const listener = new Listener(raw)
     this.#listeners.add(listener)
     raw.on('close', () => { this.#remove(listener) })
-    // What the close says is all there is to know.
+    // Whether it has left is all there is to know.
     raw.on('error', () => {})
     this.#send([listener])
     this.#timer ??= setInterval(() => this.#send(this.#listeners), INTERVAL)
@@ -55,13 +55,19 @@ export class Feed {
   /** Ends all of them, and takes no more. */
   close (): void {
     this.#isClosed = true
-    for (const listener of this.#listeners) listener.end()
+    for (const listener of this.#listeners) {
+      listener.end()
+      this.#remove(listener)
+    }
   }
 
   #send (listeners: Iterable<Listener>): void {
     const recent = once(() => this.#event(false))
     const all = once(() => this.#event(true))
-    for (const listener of listeners) listener.send(recent, all)
+    for (const listener of listeners) {
+      if (listener.isGone) this.#remove(listener)
+      else listener.send(recent, all)
+    }
   }
 
   #event (all: boolean): string {

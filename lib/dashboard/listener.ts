@@ -22,6 +22,11 @@ export class Listener {
     })
   }
 
+  /** A response that waits for another one on its connection gets no `close` when the connection ends. */
+  get isGone (): boolean {
+    return this.#raw.destroyed || this.#raw.req.socket.destroyed
+  }
+
   /**
    * @param recent What has come since the last frame.
    * @param all What somebody needs who has missed some.

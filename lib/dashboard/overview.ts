@@ -17,6 +17,12 @@ const RECENT_SECONDS = 5
 // So many are looked at for a frame: with more of them waiting, it is a sample.
 const MAX_LOOKED_AT = 10_000
 
+/** The runs of this process, by list. */
+interface OwnLists extends Record<ListName, Run[]> {
+  /** Whether not all of the unfinished ones were looked at. */
+  isCut: boolean
+}
+
 /** What there is to see: of this process at once, of others as far as the engine tells. */
 export class Overview implements FrameSource {
   readonly #background: Background
@@ -57,55 +63,55 @@ export class Overview implements FrameSource {
 
   /** Those whose name has the text in it, or whose id begins with it. Rejects where the engine is away. */
   async search (text: string, limit: number): Promise<ShownList> {
+    const stored = new Map((await this.#searchStored(text, limit + 1)).map((each) => [each.task.id, each]))
     const found = new Map<string, ShownRun>()
-    const wanted = text.toLowerCase()
-    const add = (shown: ShownRun): void => { if (!found.has(shown.id) && found.size <= limit) found.set(shown.id, shown) }
+    const matches = matcher(text)
     for (const run of this.#known()) {
       if (found.size > limit) break
-      if (run.name.toLowerCase().includes(wanted) || run.id.startsWith(wanted)) add(showRun(run))
+      if (!matches(run) || found.has(run.id)) continue
+      const kept = run.isOver ? stored.get(run.id) : undefined
+      found.set(run.id, kept === undefined ? showRun(run) : showStored(kept))
     }
-    for (const task of await this.#searchStored(text, limit + 1)) add(showStored(task))
+    for (const [id, each] of stored) if (!found.has(id)) found.set(id, showStored(each))
     return listOf([...found.values()], limit)
   }
 
   /** One list, longer than in a frame. Rejects where the engine is away. */
   async list (name: ListName, limit: number): Promise<ShownList> {
     const stored = await this.#stored?.listNamed(name, limit + 1)
-    return this.#merge(name, limit, this.#own(limit + 1)[name], stored ?? [])
+    return this.#merge(name, limit, this.#own(limit + 1, true), stored ?? [])
   }
 
   #lists (): Record<ListName, ShownList> {
-    const own = this.#own(LIST_LENGTH + 1)
-    const list = (name: ListName): ShownList => this.#merge(name, LIST_LENGTH, own[name], this.#stored?.lists[name] ?? [])
+    const own = this.#own(LIST_LENGTH + 1, this.#stored?.hasAnswered ?? false)
+    const list = (name: ListName): ShownList => this.#merge(name, LIST_LENGTH, own, this.#stored?.lists[name] ?? [])
     return { running: list('running'), waiting: list('waiting'), failed: list('failed') }
   }
 
-  #own (limit: number): Record<ListName, Run[]> {
-    const own: Record<ListName, Run[]> = { running: [], waiting: [], failed: [] }
+  /** @param isTold Whether the engine has told what it has. */
+  #own (limit: number, isTold: boolean): OwnLists {
+    const own: OwnLists = { running: [], waiting: [], failed: [], isCut: false }
     let looked = 0
     for (const run of this.#runs.unfinished) {
-      if (++looked > MAX_LOOKED_AT) break
+      own.isCut = ++looked > MAX_LOOKED_AT
+      if (own.isCut) break
       const list = run.state === 'active' ? own.running : own.waiting
       if (list.length < limit) list.push(run)
     }
     for (const run of this.#runs.failed()) {
       if (own.failed.length >= limit) break
-      if (this.#isOurs(run)) own.failed.push(run)
+      // A durable run that is over is the engine's to tell of; one that never started may not have been stored.
+      if (!run.isDurable || !isTold || run.attempt === 0) own.failed.push(run)
     }
     return own
   }
 
-  /** A durable run that is over is the engine's to tell of; one that never started may not have been stored. */
-  #isOurs (run: Run): boolean {
-    return !run.isDurable || !this.#stored!.hasAnswered || run.attempt === 0
-  }
-
-  #merge (name: ListName, limit: number, own: readonly Run[], stored: readonly StoredSnapshot[]): ShownList {
+  #merge (name: ListName, limit: number, { [name]: own, isCut }: OwnLists, stored: readonly StoredSnapshot[]): ShownList {
     const ids = new Set(own.map(({ id }) => id))
     const others = stored.filter(({ task }) => !ids.has(task.id) && !this.#isElsewhere(name, task.id))
     const runs = [...own.map(showRun), ...others.map(showStored)]
-    if (name === 'failed') runs.sort((a, b) => (b.finishedAt ?? 0) - (a.finishedAt ?? 0))
-    return listOf(runs, limit)
+    if (name !== 'failed') return listOf(runs, limit, isCut)
+    return listOf(runs.sort((a, b) => (b.finishedAt ?? 0) - (a.finishedAt ?? 0)), limit)
   }
 
   /** What this process has in its hands it knows better: the engine's answer may be two seconds old. */
@@ -134,6 +140,13 @@ export class Overview implements FrameSource {
   }
 }
 
-function listOf (runs: readonly ShownRun[], limit: number): ShownList {
-  return { runs: runs.slice(0, limit), more: runs.length > limit }
+function listOf (runs: readonly ShownRun[], limit: number, isCut = false): ShownList {
+  return { runs: runs.slice(0, limit), more: isCut || runs.length > limit }
+}
+
+function matcher (text: string): (run: Run) => boolean {
+  const wanted = text.toLowerCase()
+  // A run has no id before somebody reads it: hundreds of thousands are not to get one for a name.
+  const isOfId = /^[\da-f-]+$/.test(wanted)
+  return (run) => run.name.toLowerCase().includes(wanted) || (isOfId && run.id.startsWith(wanted))
 }

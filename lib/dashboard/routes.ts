@@ -29,6 +29,9 @@ export async function dashboardRoutes (
   app: FastifyInstance, { background, options, page, feed, overview, stored }: RoutesOptions
 ): Promise<void> {
   app.addHook('onSend', addHeaders)
+  // The application may have other ideas of JSON, or none. Nothing is read of it here.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, _body, done) => done(null))
 
   // A HEAD of the feed would have no end. `hide` is for @fastify/swagger.
   const reading = { ...options.hooks, exposeHeadRoute: false, schema: { hide: true } } as RouteShorthandOptions
@@ -47,7 +50,7 @@ export async function dashboardRoutes (
   }
 
   app.get('/feed', reading, async function openFeed (request, reply) {
-    // No content: the page does not ask again.
+    // The page asks again, in some seconds: another process may be there by then.
     if (feed.isClosed) return reply.code(204).send()
     if (feed.isFull) return send(reply, 503, { message: 'too many pages are open' })
     reply.hijack()

@@ -1,15 +1,14 @@
-import { inspect } from 'node:util'
 import type { StoredSnapshot } from '../engines/engine'
 import type { Run } from '../task-run'
 import type { TaskProgress } from '../types'
+import { showArgs } from './args'
 import type { ShownDetail, ShownRun } from './frame'
 
 const MAX_NAME = 200
 const MAX_MESSAGE = 300
 const MAX_STACK = 8_000
 const MAX_ARGS = 4_000
-const MAX_DEPTH = 3
-const MAX_ITEMS = 50
+const MAX_CAUSES = 5
 
 /** What the page shows of a run of this process. */
 export function showRun (run: Run): ShownRun {
@@ -49,7 +48,7 @@ export function showDetail (shown: ShownRun, error: unknown, args: readonly unkn
   return {
     ...shown,
     stack: error === undefined ? undefined : stackOf(error),
-    args: args === undefined || args === null ? undefined : showArgs(args)
+    args: args === undefined || args === null ? undefined : cut(showArgs(args), MAX_ARGS)
   }
 }
 
@@ -64,20 +63,29 @@ function lineOf (error: unknown): string {
   }
 }
 
+/** With what it was caused by: "fetch failed" alone says little. */
 function stackOf (error: unknown): string {
+  const stacks = []
+  for (let each = error; each !== undefined && stacks.length < MAX_CAUSES; each = causeOf(each)) stacks.push(ownStackOf(each))
+  return cut(stacks.join('\ncaused by: '), MAX_STACK)
+}
+
+function ownStackOf (error: unknown): string {
   try {
     const { stack, code } = Object(error) as { stack?: unknown, code?: unknown }
-    const text = typeof stack === 'string' ? stack : lineOf(error)
-    return cut(typeof code === 'string' ? `${text}\n  code: ${code}` : text, MAX_STACK)
+    const text = cut(typeof stack === 'string' ? stack : lineOf(error), MAX_STACK)
+    return typeof code === 'string' ? `${text}\n  code: ${code}` : text
   } catch {
     return lineOf(error)
   }
 }
 
-// Neither getters nor what an object says of itself is called.
-function showArgs (args: readonly unknown[]): string {
-  const text = inspect(args, { customInspect: false, depth: MAX_DEPTH, maxArrayLength: MAX_ITEMS, maxStringLength: MAX_ARGS, breakLength: 80 })
-  return cut(text, MAX_ARGS)
+function causeOf (error: unknown): unknown {
+  try {
+    return (Object(error) as Error).cause ?? undefined
+  } catch {
+    return undefined
+  }
 }
 
 function showProgress (progress: TaskProgress | undefined): ShownRun['progress'] {

@@ -77,6 +77,23 @@ t.test('a change from the page itself is let pass', async (t) => {
   for (const headers of own) t.strictSame(await forge(app, headers), [200, 'cancelled'])
 })
 
+t.test('a change needs no parser of the application', async (t) => {
+  const parsers: Array<(app: FastifyInstance) => void> = [
+    (app) => app.removeAllContentTypeParsers(),
+    (app) => app.addContentTypeParser('application/json', (_request, _payload, done) => done(new Error('no')))
+  ]
+  for (const before of parsers) {
+    const app = await createDashboard(t, {
+      before (app) {
+        before(app)
+        app.post('/', async () => ({}))
+      }
+    })
+    t.strictSame(await forge(app, OWN), [200, 'cancelled'])
+    t.not((await app.inject({ method: 'POST', url: '/', headers: OWN, payload: '{}' })).statusCode, 200, 'elsewhere it is as it was')
+  }
+})
+
 t.test('nothing is changed by a GET', async (t) => {
   const app = await createDashboard(t)
   for (const path of CHANGES) t.equal((await app.inject({ url: `/background/${path}`, headers: OWN })).statusCode, 404)

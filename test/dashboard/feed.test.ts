@@ -19,6 +19,7 @@ class Response extends EventEmitter {
   destroyed = false
   takes = true
   readonly written: string[] = []
+  readonly req = { socket: { destroyed: false } }
   ended = false
 
   write (text: string): boolean {
@@ -174,14 +175,46 @@ t.test('one that has left before it was taken leaves nothing', async (t) => {
   t.strictSame([feed.size, timers(), gone.written.length], [0, 0, 0])
 })
 
+t.test('one whose connection ended before its turn came leaves nothing', async (t) => {
+  const { feed, tick, timers } = createFeed(t)
+  const [gone, here] = [new Response(), new Response()]
+  feed.add(gone.raw)
+  feed.add(here.raw)
+  gone.req.socket.destroyed = true
+  tick()
+  t.strictSame([feed.size, gone.written, here.written], [1, ['all'], ['all', 'recent']])
+  here.req.socket.destroyed = true
+  tick()
+  t.strictSame([feed.size, timers()], [0, 0])
+})
+
+t.test('pipelined behind a request that is never answered, pages that leave make room for others', async (t) => {
+  const app = await createDashboard(t, {
+    before: (app) => app.get('/never', async (_request, reply) => { await new Promise((resolve) => reply.raw.once('close', resolve)) })
+  })
+  const { port } = await listen(app)
+  const clients = await Promise.all(Array.from({ length: 100 }, async () => await rawClient(port)))
+  for (const client of clients) client.socket.write(head('GET', '/never') + head('GET', '/background/feed'))
+  const status = async (): Promise<number> => {
+    const response = await fetch(`${app.listeningOrigin}/background/feed`)
+    await response.body!.cancel()
+    return response.status
+  }
+  while (await status() === 200) await turn()
+  for (const client of clients) client.leave()
+  while (await status() !== 200) await turn()
+  t.pass('there is room again')
+})
+
 t.test('at its close all end, and those that take nothing are cut off', async (t) => {
-  const { feed } = createFeed(t)
+  const { feed, timers } = createFeed(t)
   const [slow, quick] = [new Response(), new Response()]
   slow.takes = false
   feed.add(slow.raw)
   feed.add(quick.raw)
   feed.close()
   t.strictSame([slow.destroyed, slow.ended, quick.destroyed, quick.ended, feed.isClosed], [true, false, false, true, true])
+  t.strictSame([feed.size, timers()], [0, 0], 'whether they are told of it or not')
 })
 
 t.test('clients that vanish leave nothing: no listener, no connection', async (t) => {

@@ -110,6 +110,16 @@ t.test('of more than ten thousand that wait, a sample is looked at', async (t) =
   await app.background.idle()
 })
 
+t.test('a list in which nothing was found says that not all were looked at', async (t) => {
+  const app = await createDashboard(t, { background: { concurrency: 10_001, closeTimeout: 0 } })
+  for (let i = 0; i < 10_050; i++) app.background.addTask(async () => { await latch() })
+  await until(() => app.background.stats().active === 10_001)
+  const feed = await openFeed(t, app)
+  const { frame: { lists } } = await feed.next()
+  t.match(lists, { waiting: { runs: [], more: true }, failed: { runs: [], more: false } })
+  t.strictSame((await app.inject('/background/runs?list=waiting')).json(), { runs: [], more: true })
+})
+
 t.test('the failures are the newest first, and those that completed push none out', async (t) => {
   const app = await createDashboard(t)
   for (const name of ['first', 'second', 'third']) await app.background.addTask(defineTask(() => { throw new Error(name) }, { name })).finished()
@@ -132,6 +142,7 @@ t.test('a search finds by a part of the name or the beginning of the id, whateve
   t.strictSame(await search(active.id.slice(0, 13)), [active.id])
   t.strictSame(await search(done.id), [done.id])
   t.strictSame(await search('nothing'), [])
+  t.strictSame(await search('-'), [], 'an id has its hyphens further in')
   await app.background.addTask(function sendCard () {}).finished()
   t.match((await app.inject('/background/runs?search=send&limit=1')).json(), { runs: { length: 1 }, more: true })
 })
@@ -143,6 +154,23 @@ t.test('the stack of an error is there for who asks', async (t) => {
   const detail = (await app.inject(`/background/runs/${run.id}`)).json()
   t.match(detail, { id: run.id, state: 'failed', error: 'Error: no way' })
   t.equal(detail.stack, `${error.stack}\n  code: E_NO_WAY`)
+})
+
+t.test('what an error was caused by is told with it', async (t) => {
+  const app = await createDashboard(t)
+  const refused = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })
+  const failed = new TypeError('fetch failed', { cause: refused })
+  const detailOf = async (error: unknown): Promise<{ error: string, stack: string }> => {
+    const { id } = await app.background.addTask(() => { throw error }).finished()
+    return (await app.inject(`/background/runs/${id}`)).json()
+  }
+  t.match(await detailOf(failed), { error: 'TypeError: fetch failed', stack: `${failed.stack}\ncaused by: ${refused.stack}\n  code: ECONNREFUSED` })
+  t.equal((await detailOf(Object.assign(new Error('no'), { stack: 'no', cause: null }))).stack, 'no')
+  t.equal((await detailOf({ stack: 'no', get cause () { throw new Error('trap') } })).stack, 'no')
+  const endless = new Error('again')
+  endless.stack = 'again'
+  endless.cause = endless
+  t.equal((await detailOf(endless)).stack.split('caused by').length, 5)
 })
 
 t.test('arguments are hidden, unless showArguments', async (t) => {
@@ -157,6 +185,39 @@ t.test('arguments are hidden, unless showArguments', async (t) => {
     run.cancel()
     t.notOk((await app.inject(`/background/runs/${run.id}`)).body.includes('lovelace'), 'a run that is over has let go of them')
   }
+})
+
+t.test('arguments of any kind are shown, or that they cannot be read, and never more than anybody reads', async (t) => {
+  const app = await createDashboard(t, { dashboard: { allowAnonymous: true, showArguments: true }, background: { closeTimeout: 0 } })
+  const trap = (): never => { throw new Error('trap') }
+  const { proxy: revoked, revoke } = Proxy.revocable({}, {})
+  revoke()
+  let keys = 0
+  const nested = (depth: number): object => Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`key${i}`, depth === 0 ? i : nested(depth - 1)]))
+  const shared = nested(0)
+  const wide = { a: shared, b: shared, c: { ...nested(0), get last () { return keys++ } } }
+  const args: Array<[arg: unknown, shown: string | RegExp]> = [
+    ['a text', "[ 'a text' ]"], [null, '[ null ]'], [undefined, '[ undefined ]'],
+    [Object.assign(Object.create(null), { a: 1 }), '[ [Object: null prototype] { a: 1 } ]'],
+    [{ get [Symbol.toStringTag] () { return trap() }, a: 1 }, '[ { a: 1 } ]'],
+    [{ get a () { return trap() } }, '[ { a: [Getter] } ]'],
+    [[1, , 3], '[ [ 1, <1 empty item>, 3 ] ]'], // eslint-disable-line no-sparse-arrays
+    [[[[[{ a: 1 }]]]], /\[ \[ \[ \[Array] ] ] ]/],
+    [new Map([['a', 1]]), "[ Map(1) { 'a' => 1 } ]"],
+    [Array.from({ length: 1_000 }, () => 0), /980 more items/],
+    [new Proxy({}, { get: trap, ownKeys: trap, getPrototypeOf: trap }), '[ {} ]'],
+    [revoked, '[ <Revoked Proxy> ]'],
+    [new (class { static get name () { return trap() } })(), 'arguments that cannot be read'],
+    [wide, /^\[\n {2}\{\n {4}a: \{\n {6}key0: 0,/],
+    [nested(2), /key0: 0,/]
+  ]
+  for (const [arg, shown] of args) {
+    const run = app.background.addTask(async (_arg: unknown) => { await latch() }, arg)
+    const detail = (await app.inject(`/background/runs/${run.id}`)).json()
+    t.match(detail.args, shown)
+    t.ok(detail.args.length <= 4_001)
+  }
+  t.equal(keys, 0)
 })
 
 t.test('results are not shown', async (t) => {

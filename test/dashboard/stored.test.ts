@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { StoredTasks } from '../../lib/dashboard/stored'
 import { durable } from '../helpers/durable'
@@ -104,6 +105,35 @@ t.test('a durable run that is over is as the engine says, not as this process ha
   t.strictSame(await listed(worker, 'failed'), [])
   await feed.until(({ lists }) => lists.failed.runs.length === 0)
   t.match((await worker.inject(`/background/runs/${id}`)).json(), { state: 'completed' })
+})
+
+t.test('a search shows a run that was taken up again elsewhere as the engine says, and at work as this process knows it', async (t) => {
+  const { web, worker, memory, add, mend, started, goOn } = await createPair(t)
+  const id = await add('breaks')
+  await until(() => memory.entries.get(id)!.state === 'failed')
+  const search = async (app: FastifyInstance): Promise<unknown> => (await app.inject('/background/runs?search=send')).json().runs
+  t.match(await search(worker), [{ id, state: 'failed' }])
+  memory.entries.get(id)!.state = 'completed'
+  t.match(await search(worker), [{ id, state: 'completed' }])
+  memory.entries.get(id)!.state = 'failed'
+  mend()
+  await web.inject(change(id, 'retry'))
+  await until(() => memory.entries.get(id)!.state === 'completed')
+  const slow = await add('slow')
+  await started
+  memory.entries.get(slow)!.state = 'queued'
+  t.match(await search(worker), [{ id: slow, state: 'active' }, { id, state: 'completed' }])
+  memory.entries.get(slow)!.state = 'active'
+  goOn.open()
+})
+
+t.test('a run that has failed, was taken up again, and failed again, is in the list once, whoever asks first', async (t) => {
+  const { worker, memory, add } = await createPair(t)
+  const id = await add('breaks')
+  await until(() => memory.entries.get(id)!.state === 'failed')
+  await worker.inject(change(id, 'retry'))
+  await until(() => memory.entries.get(id)!.state === 'failed')
+  t.match(await listed(worker, 'failed'), { length: 1, 0: { id } })
 })
 
 t.test('what could not be stored is among the failures', async (t) => {
