@@ -10,7 +10,7 @@ import { unhandledRejections } from '../helpers/unhandled'
 t.setTimeout(180_000)
 
 const test = needsRedis()
-const options = { timeout: 300 }
+const options = { timeout: 600 }
 const TROUBLE = 'bullmq: the server is in trouble; tasks wait until it is back'
 const BACK = 'bullmq: the server is back'
 
