@@ -282,6 +282,21 @@ t.test('status: Location has the prefix of the instance and the plugin\'s own', 
   t.equal((await fetch(url + response.headers.get('location'))).status, 200)
 })
 
+t.test('status: Location has the parameters in the prefix of the instance as the request has them', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(background)
+  await app.register(async (api) => {
+    await api.register(status)
+    api.post('/start', (_request, reply) => reply.accepted(reply.background.addTask(() => {})))
+  }, { prefix: '/:tenant/v:version(^\\d+$)' })
+  const { url } = await listen(app)
+  const response = await fetch(`${url}/ada%20%26%20co%2F/v2/start`, { method: 'POST' })
+
+  t.match(response.headers.get('location'), /^\/ada%20%26%20co%2F\/v2\/tasks\/[\da-f-]{36}$/)
+  t.equal((await fetch(url + response.headers.get('location'))).status, 200)
+})
+
 t.test('status: accepted() takes a run and nothing else', async (t) => {
   const given: unknown[] = [undefined, null, 'id', {}, { id: 'x' }]
   const { app } = await createAppWithStatus(t, {}, {}, {}, (app) => {
