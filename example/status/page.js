@@ -3,6 +3,8 @@
 const byId = (id) => document.getElementById(id)
 const [form, task, name, bar, state, result, cancel] = ['form', 'task', 'name', 'bar', 'state', 'result', 'cancel'].map(byId)
 
+let source
+
 form.addEventListener('submit', async (event) => {
   event.preventDefault()
   const response = await fetch('/files', { method: 'POST', body: new FormData(form) })
@@ -15,15 +17,27 @@ form.addEventListener('submit', async (event) => {
 function follow (url, file) {
   name.textContent = file
   result.hidden = true
-  const source = new EventSource(url)
+  // It may still follow the upload before.
+  source?.close()
+  source = new EventSource(url)
   source.onmessage = ({ data }) => show(JSON.parse(data))
   source.addEventListener('end', ({ data }) => {
-    source.close()
     show(JSON.parse(data))
-    cancel.hidden = true
+    stop()
   })
+  // Cut off, it comes again by itself; it is closed where there is nothing to come to, as after a restart of the server.
+  source.onerror = () => {
+    if (source.readyState !== EventSource.CLOSED) return
+    state.textContent = 'nothing is known of it any more'
+    stop()
+  }
   cancel.hidden = false
   cancel.onclick = () => fetch(url, { method: 'DELETE' })
+}
+
+function stop () {
+  source.close()
+  cancel.hidden = true
 }
 
 function show ({ state: word, progress, location }) {

@@ -40,10 +40,10 @@ export class Changes {
    */
   follow (id: string, listener: Listener): () => void {
     if (this.#closed || this.#size >= this.#maxListeners) throw new FST_ERR_BACKGROUND_TOO_MANY_LISTENERS(this.#maxListeners)
+    this.#stop ??= this.#start()
     const listeners = this.#listeners.get(id) ?? new Set()
     this.#listeners.set(id, listeners.add(listener))
     this.#size++
-    this.#stop ??= this.#start()
     return () => {
       listeners.delete(listener)
       this.#size--
@@ -61,15 +61,15 @@ export class Changes {
   }
 
   #start (): () => void {
+    const { engine } = this.#background.options
+    // What a local engine has is run in this process.
+    const unwatch = engine === undefined || engine.features.local ? undefined : engine.watch(({ id }) => this.#tell(id))
     const listen = (message: unknown): void => {
       const { background, run } = message as TaskEvent
       if (background === this.#background) this.#tell(run.id, run.state === 'stored' ? undefined : run)
     }
     for (const channel of CHANNELS) subscribe(channel, listen)
     const timer = setInterval(() => { for (const listener of this.#all()) listener.beat() }, this.#heartbeat)
-    const { engine } = this.#background.options
-    // What a local engine has is run in this process.
-    const unwatch = engine === undefined || engine.features.local ? undefined : engine.watch(({ id }) => this.#tell(id))
     return () => {
       for (const channel of CHANNELS) unsubscribe(channel, listen)
       clearInterval(timer)

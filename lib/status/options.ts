@@ -15,7 +15,7 @@ const HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler'] as cons
 export type StatusHooks = Pick<RouteShorthandOptions, typeof HOOKS[number]>
 
 export interface StatusOptions extends StatusHooks {
-  /** Where the routes are: a path. @default '/tasks' */
+  /** Where the routes are: a path without parameters, below the prefix of the instance, which may have some. @default '/tasks' */
   prefix?: string
   /**
    * Who may see a run and cancel it: anything but `true` is a 404, as if there were no such run. What it throws or
@@ -74,8 +74,8 @@ declare module 'fastify' {
 type Defaulted = 'prefix' | 'exposeErrors' | 'exposeResult' | 'redirect' | 'retryAfter' | 'maxWait' | 'maxListeners' | 'interval' | 'heartbeat'
 export type ResolvedStatusOptions = Readonly<Required<Pick<StatusOptions, Defaulted>> & Omit<StatusOptions, Defaulted>>
 
-const aPath: Check = ["'' or a path that begins with / and does not end with it",
-  (value) => typeof value === 'string' && (value === '' || /^\/([^?#]*[^/?#])$/.test(value))]
+const aPath: Check = ["'' or a path without parameters that begins with / and does not end with it",
+  (value) => typeof value === 'string' && (value === '' || /^\/([^?#:*]*[^/?#:*])$/.test(value))]
 const hooks: Check = ['a function or a list of functions', (value) => [value].flat().every((each) => typeof each === 'function')]
 const anything: Check = ['anything', () => true]
 

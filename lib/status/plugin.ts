@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Background } from '../background'
 import { describe } from '../describe'
@@ -21,7 +21,7 @@ async function fastifyBackgroundStatus (app: FastifyInstance, opts: StatusOption
   app.decorateReply('accepted', function accepted (this: FastifyReply, run: TaskRun): FastifyReply {
     assertRun(run)
     return this.code(202)
-      .header('location', `${path}/${run.id}`)
+      .header('location', `${withParams(path, this.request)}/${run.id}`)
       .header('retry-after', retryAfter)
       .header('cache-control', 'no-store')
       .send(toStatus(run, options))
@@ -33,6 +33,11 @@ async function fastifyBackgroundStatus (app: FastifyInstance, opts: StatusOption
     for (const [name, hook] of hooksOf(options)) routes.addHook(name as 'onRequest', hook as never)
     addRoutes(routes, background, changes, options)
   }, { prefix, logLevel, logSerializers })
+}
+
+/** The path with the parameters of a request below the same prefix, as `:tenant` or `:tenant(^\w+)`. */
+function withParams (path: string, { params }: FastifyRequest): string {
+  return path.replace(/:(\w+)(\([^/]*\))?/g, (_, name: string) => encodeURIComponent((params as Record<string, string>)[name]))
 }
 
 function assertRun (run: unknown): void {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { channel } from 'node:diagnostics_channel'
 import t, { type Test } from 'tap'
 import type background from '../../lib/index'
 import type { StatusOptions } from '../../lib/status/options'
@@ -132,6 +133,23 @@ t.test('status: a stream outlives an engine that was away', async (t) => {
   go.open()
 
   t.match((await events.rest()).at(-1), { event: 'end', data: { state: 'completed' } })
+})
+
+t.test('status: an engine that cannot be watched leaves nothing behind', async (t) => {
+  const { web, engine, worker } = await twoProcesses(t, durable('task', () => new Promise(() => {})), { maxListeners: 1 })
+  const id = randomUUID()
+  engine.put({ id, name: 'task' })
+  await until(() => worker.app.background.get(id)?.state === 'active')
+  const watch = engine.watch
+  engine.watch = () => { throw new Error('away') }
+  t.equal((await web.ask({ id }, { headers: { prefer: 'wait=30' } })).status, 500)
+  t.notOk(channel('fastify.background.task.progress').hasSubscribers)
+  t.notOk(process.getActiveResourcesInfo().includes('Interval'))
+
+  engine.watch = watch
+  const events = await openEvents(`${web.url}/tasks/${id}`)
+  t.equal(events.response.status, 200, 'there is still room for a listener')
+  events.leave()
 })
 
 t.test('status: a closing application ends the stream of a run that another process is at, without an outcome', async (t) => {

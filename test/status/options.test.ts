@@ -3,11 +3,11 @@ import Fastify from 'fastify'
 import background from '../../lib/index'
 import status from '../../lib/status/status'
 
-const PATH = "'' or a path that begins with / and does not end with it"
+const PATH = "'' or a path without parameters that begins with / and does not end with it"
 const HOOKS = 'a function or a list of functions'
 
 const wrong: Array<[option: string, expected: string, values: Array<[value: unknown, got: string]>]> = [
-  ['prefix', PATH, [[null, 'null'], ['tasks', '"tasks"'], ['/tasks/', '"/tasks/"'], ['/', '"/"'], ['/a?b', '"/a?b"'], [1, 'number 1']]],
+  ['prefix', PATH, [[null, 'null'], ['tasks', '"tasks"'], ['/tasks/', '"/tasks/"'], ['/', '"/"'], ['/a?b', '"/a?b"'], ['/:a/b', '"/:a/b"'], ['/a*', '"/a*"'], [1, 'number 1']]],
   ['authorize', 'a function', [[true, 'boolean true'], [null, 'null']]],
   ['exposeErrors', 'true or false', [['yes', '"yes"']]],
   ['exposeResult', 'true or false', [[1, 'number 1']]],

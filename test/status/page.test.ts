@@ -45,11 +45,42 @@ test('status.ts: the button of the page cancels the task', async (t) => {
   await page.setInputFiles('#file', { name: 'large.js', mimeType: 'text/plain', buffer: Buffer.concat(new Array(4).fill(readFileSync(FILE))) })
   await page.click('button')
   await page.click('#cancel')
-  await page.waitForFunction('document.getElementById("state").textContent.startsWith("cancelled")')
+  await page.waitForSelector('#state:text-matches("^cancelled")')
 
   t.notOk(await page.isVisible('#result'))
   t.notOk(await page.isVisible('#cancel'))
   t.strictSame(complaints, [])
+})
+
+test('status.ts: the page follows the last upload, and no other', async (t) => {
+  const example = startExample(t, 'status.ts')
+  const [, url] = await example.prints(/open (http:\S+)/)
+  const { page, complaints } = await openPage(t, url)
+  const buffer = Buffer.concat(new Array(4).fill(readFileSync(FILE)))
+  await page.setInputFiles('#file', { name: 'large.js', mimeType: 'text/plain', buffer })
+  await page.click('button')
+  await page.waitForSelector('#cancel:not([hidden])')
+  const left = page.waitForEvent('requestfailed', (request) => request.url().includes('/tasks/'))
+  await page.setInputFiles('#file', { name: 'small.txt', mimeType: 'text/plain', buffer: Buffer.from('small') })
+  await page.click('button')
+  await page.waitForSelector('#result:not([hidden])')
+  await left
+
+  t.equal(await page.textContent('#name'), 'small.txt')
+  t.equal(await page.textContent('#state'), 'completed, 100 %')
+  t.strictSame(complaints, [])
+})
+
+test('status.ts: the page says so where the server knows nothing of the task any more', async (t) => {
+  const example = startExample(t, 'status.ts')
+  const [, url] = await example.prints(/open (http:\S+)/)
+  const { page } = await openPage(t, url)
+  await page.route('**/tasks/*', (route) => route.fulfill({ status: 404, body: '' }))
+  await page.setInputFiles('#file', FILE)
+  await page.click('button')
+  await page.waitForSelector('#state:text-is("nothing is known of it any more")')
+
+  t.notOk(await page.isVisible('#cancel'))
 })
 
 function hash (content: Buffer): string {

@@ -282,6 +282,33 @@ t.test('status: Location has the prefix of the instance and the plugin\'s own', 
   t.equal((await fetch(url + response.headers.get('location'))).status, 200)
 })
 
+t.test('status: Location has the parameters in the prefix of the instance as the request has them', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(background)
+  await app.register(async (api) => {
+    await api.register(status)
+    api.post('/start', (_request, reply) => reply.accepted(reply.background.addTask(() => {})))
+  }, { prefix: '/:tenant/v:version(^\\d+$)' })
+  const { url } = await listen(app)
+  const response = await fetch(`${url}/ada%20%26%20co%2F/v2/start`, { method: 'POST' })
+
+  t.match(response.headers.get('location'), /^\/ada%20%26%20co%2F\/v2\/tasks\/[\da-f-]{36}$/)
+  t.equal((await fetch(url + response.headers.get('location'))).status, 200)
+})
+
+t.test('status: in two contexts it shows the same runs, each time with its own options', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(background)
+  await app.register(async (all) => { await all.register(status) })
+  await app.register(async (admin) => { await admin.register(status, { prefix: '/admin', exposeErrors: true }) })
+  const { id } = await app.background.addTask(() => { throw new Error('broken') }).finished()
+
+  t.notOk('error' in (await app.inject(`/tasks/${id}`)).json())
+  t.match((await app.inject(`/admin/${id}`)).json(), { error: { message: 'broken' } })
+})
+
 t.test('status: accepted() takes a run and nothing else', async (t) => {
   const given: unknown[] = [undefined, null, 'id', {}, { id: 'x' }]
   const { app } = await createAppWithStatus(t, {}, {}, {}, (app) => {
