@@ -69,4 +69,4 @@ async function fastifyBackgroundThreads (app: FastifyInstance, options: ThreadsO
  * cannot be loaded, or does not export the function.
  */
 export const threads: FastifyPluginAsync<ThreadsOptions> =
-  fp(fastifyBackgroundThreads, { fastify: '5.x', name: 'fastify-background-threads' })
+  fp(fastifyBackgroundThreads, { fastify: '5.x', name: 'fastify-background/threads' })
