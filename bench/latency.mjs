@@ -5,7 +5,6 @@
 // 10 ms of CPU, in the process, and in a worker thread. p50, p99 and so on of each round; the variants alternate, in
 // several processes each; medians, and of the pairs with those without tasks, with a 95 % confidence interval. The server
 // has one core, its threads too, and the load has another.
-import { existsSync } from 'node:fs'
 import process from 'node:process'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -73,7 +72,7 @@ const TASKS = [() => 0, (requests) => requests, (requests) => requests * ROW, ..
 export async function measure ({ smoke }) {
   const [processes, rounds, requests] = smoke ? [1, 1, 200] : [5, 3, 6_000]
   const tasksOf = Object.fromEntries(Object.keys(variants).map((name, i) => [name, TASKS[i](requests)]))
-  const values = await takeTurns(namesHere(), {
+  const values = await takeTurns(Object.keys(variants), {
     processes,
     rounds,
     warmUp: smoke ? 0 : 1,
@@ -81,12 +80,6 @@ export async function measure ({ smoke }) {
     measure: (server, name) => measureLatency(server, name, requests, tasksOf[name])
   })
   return { rounds, values: columns(values) }
-}
-
-function namesHere () {
-  const hasThreads = existsSync(new URL('../dist/threads', import.meta.url)) || existsSync(new URL('../dist/threads.js', import.meta.url))
-  if (!hasThreads) console.log('Worker threads are left out: this build has no fastify-background/threads')
-  return Object.keys(variants).filter((name) => name !== THREADS || hasThreads)
 }
 
 async function measureLatency (server, name, requests, tasks) {

@@ -13,6 +13,8 @@ export type Thrown = { readonly value: unknown } | {
   readonly message: string
   readonly stack: string | undefined
   readonly cause: Thrown | undefined
+  /** Of an AggregateError. */
+  readonly errors: readonly Thrown[] | undefined
   /** Its other properties that can be sent. */
   readonly own: Record<string, unknown>
   readonly unrecoverable: boolean
@@ -34,6 +36,8 @@ export function toThrown (value: unknown, depth = 0): Thrown {
       message: String(message),
       stack: typeof stack === 'string' ? stack : undefined,
       cause: cause === undefined || depth === MAX_CAUSES ? undefined : toThrown(cause, depth + 1),
+      // Of the outermost alone: it may be its own.
+      errors: value instanceof AggregateError && depth === 0 ? value.errors.map((each) => toThrown(each, 1)) : undefined,
       own: Object.fromEntries(Object.entries(value).filter(([key, each]) => !NAMED.includes(key) && isCloneable(each))),
       unrecoverable: isUnrecoverable(value),
       retryAfter: retryAfter(value)
@@ -56,12 +60,13 @@ export function fromThrown (thrown: Thrown): unknown {
   return error
 }
 
-function newError ({ name, message, own, unrecoverable, retryAfter }: Exclude<Thrown, { value: unknown }>): Error {
+function newError ({ name, message, errors: inner, own, unrecoverable, retryAfter }: Exclude<Thrown, { value: unknown }>): Error {
   // One of this package's is one here, too.
   const Known = (errors as unknown as Partial<Record<string, new () => Error>>)[String(own.code)]
   if (Known !== undefined) return Object.assign(new Known(), { message })
   if (unrecoverable) return new UnrecoverableError(message)
   if (retryAfter !== undefined) return new RetryAfterError(retryAfter, message)
+  if (inner !== undefined) return new AggregateError(inner.map(fromThrown), message)
   return new (CLASSES[name] ?? Error)(message)
 }
 

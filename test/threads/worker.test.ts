@@ -102,6 +102,9 @@ t.test('whatever is thrown can be sent', async (t) => {
   t.match(sent(Object.defineProperty(new Error('no'), 'stack', { value: 1 })), { message: 'no', stack: undefined })
   t.match(sent(AbortSignal.abort().reason), { name: 'AbortError', message: 'This operation was aborted' })
   t.match(sent(new class Own extends Error { override name = 'Own'; detail = { deep: 1 } }('mine')), { name: 'Own', message: 'mine', detail: { deep: 1 } })
+  const several = sent(new AggregateError([Object.assign(new RangeError('first'), { code: 'E_FIRST' }), 2], 'several'))
+  t.type(several, AggregateError)
+  t.match(several, { name: 'AggregateError', message: 'several', errors: [{ name: 'RangeError', message: 'first', code: 'E_FIRST' }, 2] })
   t.equal(sent(undefined), undefined)
 })
 
