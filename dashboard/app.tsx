@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import type { ShownRun } from '../lib/dashboard/frame'
 import { act, search, type Action } from './api'
 import { Charts } from './charts'
@@ -11,6 +11,9 @@ import { SearchField } from './search-field'
 import { useFeed } from './use-feed'
 import { usePolled } from './use-polled'
 
+// It stands in front of what is at the bottom.
+const OUTCOME_SHOWN = 10_000
+
 const DONE: Record<Action, string> = { cancel: 'Cancelled', retry: 'Started again' }
 
 export function App () {
@@ -20,6 +23,11 @@ export function App () {
   const [outcome, setOutcome] = useState('')
   const { frame, seconds, isConnected } = useFeed(isPaused)
   const found = usePolled(text === '' ? undefined : text, () => search(text), isPaused)
+
+  useEffect(() => {
+    const timer = setTimeout(() => setOutcome(''), OUTCOME_SHOWN)
+    return () => clearTimeout(timer)
+  }, [outcome])
 
   const ask = (action: Action, run: ShownRun): void => {
     setOutcome('')

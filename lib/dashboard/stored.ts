@@ -26,7 +26,7 @@ export class StoredTasks {
   #isAsking = false
   #trouble: string | undefined
 
-  /** @param limit How many of each list. */
+  /** @param limit How many of each list: one more than are shown, to tell that there are others. */
   constructor (engine: Engine, limit: number, now: () => number = Date.now) {
     this.#engine = engine
     this.#limit = limit

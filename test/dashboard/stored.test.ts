@@ -80,6 +80,18 @@ t.test('of a local engine, each run is in a list once, however many there are', 
   await app.background.idle()
 })
 
+t.test('of what others have, a frame has the first fifty, and says that there are more', async (t) => {
+  const { web, memory, mine } = await createPair(t)
+  for (let i = 0; i < 51; i++) {
+    const id = randomUUID()
+    mine.put({ name: 'elsewhere', id })
+    memory.entries.get(id)!.state = 'failed'
+  }
+  const feed = await openFeed(t, web)
+  const { lists } = await feed.until(({ engine }) => engine?.counts !== undefined)
+  t.strictSame([lists.failed.runs.length, lists.failed.more], [50, true])
+})
+
 t.test('a failure whose end is not known is the last of its list', async (t) => {
   const { web, memory, mine, add } = await createPair(t)
   const id = await add('breaks')
