@@ -24,6 +24,7 @@ export class StoredTasks {
   #counts: ShownEngine['counts']
   #asked = -Infinity
   #isAsking = false
+  #isOld = false
   #trouble: string | undefined
 
   /** @param limit How many of each list: one more than are shown, to tell that there are others. */
@@ -43,13 +44,14 @@ export class StoredTasks {
 
   /** What was known is old: something was changed. */
   expire (): void {
-    this.#asked = -Infinity
+    this.#isOld = true
   }
 
   /** Asks again if it is time, and does not wait for the answer. */
   refresh (): void {
-    if (this.#isAsking || this.#now() - this.#asked < ASK_EVERY) return
+    if (this.#isAsking || (!this.#isOld && this.#now() - this.#asked < ASK_EVERY)) return
     this.#isAsking = true
+    this.#isOld = false
     this.#asked = this.#now()
     this.#ask().then(() => { this.#trouble = undefined }, (error: unknown) => {
       this.#trouble = error instanceof Error ? error.message : String(error)

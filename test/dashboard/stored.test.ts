@@ -270,6 +270,20 @@ t.test('the engine is asked every two seconds at most, and one question at a tim
   await answers()
 })
 
+t.test('a change while the engine is asked is no trouble of its own, and it is asked again', async (t) => {
+  const { stored, asked, at, answers } = createStored()
+  at(0)
+  stored.expire()
+  at(1)
+  t.strictSame([asked(), stored.shown().trouble], [1, undefined])
+  await answers()
+  at(2)
+  t.equal(asked(), 2)
+  await answers()
+  at(3)
+  t.equal(asked(), 2)
+})
+
 t.test('an answer that does not come is told of, until it comes', async (t) => {
   const { stored, at, answers } = createStored()
   at(0)
