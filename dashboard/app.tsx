@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks'
-import type { ShownRun } from '../lib/dashboard/frame'
+import type { ShownList, ShownRun } from '../lib/dashboard/frame'
 import { act, search, type Action } from './api'
 import { Charts } from './charts'
 import { Confirm, type Pending } from './confirm'
@@ -55,7 +55,7 @@ export function App () {
                 : (
                   <RunList
                     name='found' title={`Found: ${text}`} now={frame.time} list={found.value} trouble={found.error}
-                    empty={found.value === undefined ? 'Searching…' : 'Nothing among the runs that are unfinished or kept.'} onAct={ask}
+                    empty={emptyOf(found.value)} onAct={ask}
                   />
                   )}
             </>
@@ -73,4 +73,9 @@ export function App () {
     const which = `${run.name} (${short(run.id)})`
     setOutcome(await act(action, run.id).then(() => `${DONE[action]}: ${which}`, (error: Error) => `Not possible: ${error.message}`))
   }
+}
+
+function emptyOf (found: ShownList | undefined): string {
+  if (found === undefined) return 'Searching…'
+  return found.more ? 'Nothing among those that were looked at.' : 'Nothing among the runs that are unfinished or kept.'
 }

@@ -13,14 +13,23 @@ const STATES_OF: Readonly<Record<ListName, readonly StoredState[]>> = {
   running: ['active'], waiting: ['queued', 'retrying'], failed: ['failed']
 }
 
-type Lists = Readonly<Record<ListName, readonly StoredSnapshot[]>>
+/** What an engine has found. */
+export interface StoredList {
+  readonly tasks: readonly StoredSnapshot[]
+  /** Whether there may be others: some engines look at the newest alone. */
+  readonly more: boolean
+}
+
+export const NONE_STORED: StoredList = { tasks: [], more: false }
+
+type Lists = Readonly<Record<ListName, StoredList>>
 
 /** What the engine has, of all processes, as it was when it was last asked. */
 export class StoredTasks {
   readonly #engine: Engine
   readonly #limit: number
   readonly #now: () => number
-  #lists: Lists = { running: [], waiting: [], failed: [] }
+  #lists: Lists = { running: NONE_STORED, waiting: NONE_STORED, failed: NONE_STORED }
   #counts: ShownEngine['counts']
   #asked = -Infinity
   #isAsking = false
@@ -68,12 +77,12 @@ export class StoredTasks {
     return isUuid(id) ? await this.#engine.find(id) : undefined
   }
 
-  async list (queries: readonly StoredQuery[]): Promise<StoredSnapshot[]> {
+  async list (queries: readonly StoredQuery[]): Promise<StoredList> {
     const pages = await Promise.all(queries.map((query) => this.#engine.list(query)))
-    return pages.flatMap(({ tasks }) => tasks)
+    return { tasks: pages.flatMap(({ tasks }) => tasks), more: pages.some(({ cursor }) => cursor !== undefined) }
   }
 
-  async listNamed (name: ListName, limit: number): Promise<StoredSnapshot[]> {
+  async listNamed (name: ListName, limit: number): Promise<StoredList> {
     return await this.list(STATES_OF[name].map((state) => ({ state, limit })))
   }
 

@@ -92,6 +92,16 @@ t.test('of what others have, a frame has the first fifty, and says that there ar
   t.strictSame([lists.failed.runs.length, lists.failed.more], [50, true])
 })
 
+t.test('where the engine has not looked at all, it is said, whatever it has found', async (t) => {
+  const { web, mine } = await createPair(t)
+  mine.list = async () => ({ tasks: [], cursor: '1000' })
+  const feed = await openFeed(t, web)
+  const { lists } = await feed.until(({ engine }) => engine?.counts !== undefined)
+  const none = { runs: [], more: true }
+  t.strictSame(lists, { running: none, waiting: none, failed: none })
+  for (const question of ['list=failed', 'search=send']) t.strictSame((await web.inject(`/background/runs?${question}`)).json(), none)
+})
+
 t.test('a failure whose end is not known is the last of its list', async (t) => {
   const { web, memory, mine, add } = await createPair(t)
   const id = await add('breaks')
