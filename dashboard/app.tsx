@@ -1,5 +1,5 @@
-import { useState } from 'preact/hooks'
-import type { ShownRun } from '../lib/dashboard/frame'
+import { useEffect, useState } from 'preact/hooks'
+import type { ShownList, ShownRun } from '../lib/dashboard/frame'
 import { act, search, type Action } from './api'
 import { Charts } from './charts'
 import { Confirm, type Pending } from './confirm'
@@ -11,6 +11,9 @@ import { SearchField } from './search-field'
 import { useFeed } from './use-feed'
 import { usePolled } from './use-polled'
 
+// It stands in front of what is at the bottom.
+const OUTCOME_SHOWN = 10_000
+
 const DONE: Record<Action, string> = { cancel: 'Cancelled', retry: 'Started again' }
 
 export function App () {
@@ -20,6 +23,11 @@ export function App () {
   const [outcome, setOutcome] = useState('')
   const { frame, seconds, isConnected } = useFeed(isPaused)
   const found = usePolled(text === '' ? undefined : text, () => search(text), isPaused)
+
+  useEffect(() => {
+    const timer = setTimeout(() => setOutcome(''), OUTCOME_SHOWN)
+    return () => clearTimeout(timer)
+  }, [outcome])
 
   const ask = (action: Action, run: ShownRun): void => {
     setOutcome('')
@@ -47,7 +55,7 @@ export function App () {
                 : (
                   <RunList
                     name='found' title={`Found: ${text}`} now={frame.time} list={found.value} trouble={found.error}
-                    empty={found.value === undefined ? 'Searching…' : 'Nothing among the runs that are unfinished or kept.'} onAct={ask}
+                    empty={emptyOf(found.value)} onAct={ask}
                   />
                   )}
             </>
@@ -65,4 +73,9 @@ export function App () {
     const which = `${run.name} (${short(run.id)})`
     setOutcome(await act(action, run.id).then(() => `${DONE[action]}: ${which}`, (error: Error) => `Not possible: ${error.message}`))
   }
+}
+
+function emptyOf (found: ShownList | undefined): string {
+  if (found === undefined) return 'Searching…'
+  return found.more ? 'Nothing among those that were looked at.' : 'Nothing among the runs that are unfinished or kept.'
 }

@@ -22,7 +22,7 @@ function OneList ({ list, isPaused, name, empty, ...others }: { list: ShownList,
   const long = usePolled(isLong ? name : undefined, () => askList(name), isPaused)
   const shown = isLong ? long.value ?? list : list
   return (
-    <RunList {...others} name={name} list={shown} empty={shown.more ? 'None among those that were looked at.' : empty} trouble={long.error}>
+    <RunList {...others} name={name} list={shown} empty={shown.more ? 'Nothing among those that were looked at.' : empty} trouble={long.error}>
       {(isLong || list.more) && (
         <p class='more'>
           {shown.more && `This is a sample: ${shown.runs.length} of more. `}

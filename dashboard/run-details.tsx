@@ -12,7 +12,9 @@ export function RunDetails ({ run }: { run: ShownRun }) {
   useEffect(() => {
     let isOver = false
     detail(id).then((found) => {
-      if (!isOver) setShown(found)
+      if (isOver) return
+      setShown(found)
+      setTrouble(undefined)
     }, (error: Error) => {
       if (!isOver) setTrouble(error.message)
     })

@@ -20,9 +20,10 @@ export function usePolled<T> (key: string | undefined, question: () => Promise<T
     let isOver = false
     let timer: ReturnType<typeof setTimeout> | undefined
     async function ask (): Promise<void> {
-      const answer = await question().then((value) => ({ value, error: undefined }), (error: Error) => ({ value: undefined, error: error.message }))
+      const answer = await question().then((value) => ({ value, error: undefined }), (error: Error) => ({ error: error.message }))
       if (isOver) return
-      setPolled({ ...answer, key })
+      // An old answer is better than none, if it is to the same question.
+      setPolled((before) => ({ value: before.key === key ? before.value : undefined, ...answer, key }))
       if (!isPaused) timer = setTimeout(ask, EVERY)
     }
     ask()

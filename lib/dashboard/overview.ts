@@ -1,12 +1,11 @@
 import type { Background } from '../background'
-import type { StoredSnapshot } from '../engines/engine'
 import type { Run } from '../task-run'
 import type { FrameSource } from './feed'
 import type { Frame, ListName, ShownDetail, ShownList, ShownRun } from './frame'
 import { SECONDS_KEPT, type Meter } from './meter'
 import type { Runs } from './runs'
 import { showDetail, showRun, showStored } from './shown'
-import type { StoredTasks } from './stored'
+import { NONE_STORED, type StoredList, type StoredTasks } from './stored'
 
 /** So many of each list are in every frame. */
 export const LIST_LENGTH = 50
@@ -63,7 +62,8 @@ export class Overview implements FrameSource {
 
   /** Those whose name has the text in it, or whose id begins with it. Rejects where the engine is away. */
   async search (text: string, limit: number): Promise<ShownList> {
-    const stored = new Map((await this.#searchStored(text, limit + 1)).map((each) => [each.task.id, each]))
+    const { tasks, more } = await this.#searchStored(text, limit + 1)
+    const stored = new Map(tasks.map((each) => [each.task.id, each]))
     const found = new Map<string, ShownRun>()
     const matches = matcher(text)
     for (const run of this.#known()) {
@@ -73,18 +73,18 @@ export class Overview implements FrameSource {
       found.set(run.id, kept === undefined ? showRun(run) : showStored(kept))
     }
     for (const [id, each] of stored) if (!found.has(id)) found.set(id, showStored(each))
-    return listOf([...found.values()], limit)
+    return listOf([...found.values()], limit, more)
   }
 
   /** One list, longer than in a frame. Rejects where the engine is away. */
   async list (name: ListName, limit: number): Promise<ShownList> {
     const stored = await this.#stored?.listNamed(name, limit + 1)
-    return this.#merge(name, limit, this.#own(limit + 1, true), stored ?? [])
+    return this.#merge(name, limit, this.#own(limit + 1, true), stored ?? NONE_STORED)
   }
 
   #lists (): Record<ListName, ShownList> {
     const own = this.#own(LIST_LENGTH + 1, this.#stored?.hasAnswered ?? false)
-    const list = (name: ListName): ShownList => this.#merge(name, LIST_LENGTH, own, this.#stored?.lists[name] ?? [])
+    const list = (name: ListName): ShownList => this.#merge(name, LIST_LENGTH, own, this.#stored?.lists[name] ?? NONE_STORED)
     return { running: list('running'), waiting: list('waiting'), failed: list('failed') }
   }
 
@@ -106,12 +106,12 @@ export class Overview implements FrameSource {
     return own
   }
 
-  #merge (name: ListName, limit: number, { [name]: own, isCut }: OwnLists, stored: readonly StoredSnapshot[]): ShownList {
+  #merge (name: ListName, limit: number, { [name]: own, isCut }: OwnLists, { tasks, more }: StoredList): ShownList {
     const ids = new Set(own.map(({ id }) => id))
-    const others = stored.filter(({ task }) => !ids.has(task.id) && !this.#isElsewhere(name, task.id))
+    const others = tasks.filter(({ task }) => !ids.has(task.id) && !this.#isElsewhere(name, task.id))
     const runs = [...own.map(showRun), ...others.map(showStored)]
-    if (name !== 'failed') return listOf(runs, limit, isCut)
-    return listOf(runs.sort((a, b) => (b.finishedAt ?? 0) - (a.finishedAt ?? 0)), limit)
+    if (name !== 'failed') return listOf(runs, limit, isCut || more)
+    return listOf(runs.sort((a, b) => (b.finishedAt ?? 0) - (a.finishedAt ?? 0)), limit, more)
   }
 
   /** What this process has in its hands it knows better: the engine's answer may be two seconds old. */
@@ -120,13 +120,13 @@ export class Overview implements FrameSource {
     return run !== undefined && name !== (run.state === 'active' ? 'running' : 'waiting')
   }
 
-  async #searchStored (text: string, limit: number): Promise<readonly StoredSnapshot[]> {
-    if (this.#stored === undefined) return []
+  async #searchStored (text: string, limit: number): Promise<StoredList> {
+    if (this.#stored === undefined) return NONE_STORED
     const byId = await this.#stored.find(text.toLowerCase())
+    if (byId !== undefined) return { tasks: [byId], more: false }
     // An engine finds whole names alone: those that this process knows are completed for it.
     const known = [...this.#background.options.tasks.keys()].filter((name) => name.toLowerCase().includes(text.toLowerCase()))
-    const byName = await this.#stored.list([...new Set([text, ...known])].map((name) => ({ name, limit })))
-    return byId === undefined ? byName : [byId, ...byName]
+    return await this.#stored.list([...new Set([text, ...known])].map((name) => ({ name, limit })))
   }
 
   #find (id: string): Run | undefined {
@@ -140,8 +140,8 @@ export class Overview implements FrameSource {
   }
 }
 
-function listOf (runs: readonly ShownRun[], limit: number, isCut = false): ShownList {
-  return { runs: runs.slice(0, limit), more: isCut || runs.length > limit }
+function listOf (runs: readonly ShownRun[], limit: number, more: boolean): ShownList {
+  return { runs: runs.slice(0, limit), more: more || runs.length > limit }
 }
 
 function matcher (text: string): (run: Run) => boolean {

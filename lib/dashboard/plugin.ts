@@ -21,7 +21,7 @@ async function fastifyBackgroundDashboard (app: FastifyInstance, opts: Dashboard
   const runs = new Runs(background)
   const meter = new Meter()
   const stopCounting = countAttempts(background, meter)
-  const stored = engine && new StoredTasks(engine, LIST_LENGTH)
+  const stored = engine && new StoredTasks(engine, LIST_LENGTH + 1)
   const overview = new Overview(background, runs, meter, stored, options.showArguments)
   const feed = new Feed(overview)
 

@@ -13,20 +13,30 @@ const STATES_OF: Readonly<Record<ListName, readonly StoredState[]>> = {
   running: ['active'], waiting: ['queued', 'retrying'], failed: ['failed']
 }
 
-type Lists = Readonly<Record<ListName, readonly StoredSnapshot[]>>
+/** What an engine has found. */
+export interface StoredList {
+  readonly tasks: readonly StoredSnapshot[]
+  /** Whether there may be others: some engines look at the newest alone. */
+  readonly more: boolean
+}
+
+export const NONE_STORED: StoredList = { tasks: [], more: false }
+
+type Lists = Readonly<Record<ListName, StoredList>>
 
 /** What the engine has, of all processes, as it was when it was last asked. */
 export class StoredTasks {
   readonly #engine: Engine
   readonly #limit: number
   readonly #now: () => number
-  #lists: Lists = { running: [], waiting: [], failed: [] }
+  #lists: Lists = { running: NONE_STORED, waiting: NONE_STORED, failed: NONE_STORED }
   #counts: ShownEngine['counts']
   #asked = -Infinity
   #isAsking = false
+  #isOld = false
   #trouble: string | undefined
 
-  /** @param limit How many of each list. */
+  /** @param limit How many of each list: one more than are shown, to tell that there are others. */
   constructor (engine: Engine, limit: number, now: () => number = Date.now) {
     this.#engine = engine
     this.#limit = limit
@@ -43,13 +53,14 @@ export class StoredTasks {
 
   /** What was known is old: something was changed. */
   expire (): void {
-    this.#asked = -Infinity
+    this.#isOld = true
   }
 
   /** Asks again if it is time, and does not wait for the answer. */
   refresh (): void {
-    if (this.#isAsking || this.#now() - this.#asked < ASK_EVERY) return
+    if (this.#isAsking || (!this.#isOld && this.#now() - this.#asked < ASK_EVERY)) return
     this.#isAsking = true
+    this.#isOld = false
     this.#asked = this.#now()
     this.#ask().then(() => { this.#trouble = undefined }, (error: unknown) => {
       this.#trouble = error instanceof Error ? error.message : String(error)
@@ -66,12 +77,12 @@ export class StoredTasks {
     return isUuid(id) ? await this.#engine.find(id) : undefined
   }
 
-  async list (queries: readonly StoredQuery[]): Promise<StoredSnapshot[]> {
+  async list (queries: readonly StoredQuery[]): Promise<StoredList> {
     const pages = await Promise.all(queries.map((query) => this.#engine.list(query)))
-    return pages.flatMap(({ tasks }) => tasks)
+    return { tasks: pages.flatMap(({ tasks }) => tasks), more: pages.some(({ cursor }) => cursor !== undefined) }
   }
 
-  async listNamed (name: ListName, limit: number): Promise<StoredSnapshot[]> {
+  async listNamed (name: ListName, limit: number): Promise<StoredList> {
     return await this.list(STATES_OF[name].map((state) => ({ state, limit })))
   }
 

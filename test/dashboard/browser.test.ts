@@ -155,6 +155,26 @@ test('a thousand rows are shown to who asks, and the page stays quick', async (t
   goOn.open()
 })
 
+test('while the engine is away, its rows stay, and the page says so', async (t) => {
+  const engine = new MemoryEngine({ local: true })
+  const send = durable('send-email', async () => { throw new Error('refused') })
+  const { app, page } = await open(t, { background: { engine, tasks: [send], concurrency: 1 } })
+  for (let i = 0; i < 51; i++) app.background.addTask(send)
+  const failed = section(page, 'Recent failures')
+  await failed.getByRole('button', { name: 'Show up to 1,000' }).click()
+  await failed.locator('li.run').nth(50).waitFor()
+  const { list, find } = engine
+  engine.list = engine.find = async () => { throw new Error('connection refused') }
+  await failed.locator('button.name').first().click()
+  await failed.locator('.details').getByText('the engine does not answer').waitFor()
+  await failed.locator(':scope > .trouble').getByText('the engine does not answer').waitFor()
+  await page.getByText('What is shown of the engine may be old: connection refused').waitFor()
+  t.equal(await failed.locator('li.run').count(), 51)
+  Object.assign(engine, { list, find })
+  await failed.locator(':scope > .trouble').waitFor({ state: 'detached' })
+  t.equal(await failed.locator('li.run').count(), 51)
+})
+
 test('a search finds by name and by id, and nothing else is shown', async (t) => {
   const opened = await open(t)
   const { app, page } = opened

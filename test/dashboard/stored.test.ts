@@ -80,6 +80,28 @@ t.test('of a local engine, each run is in a list once, however many there are', 
   await app.background.idle()
 })
 
+t.test('of what others have, a frame has the first fifty, and says that there are more', async (t) => {
+  const { web, memory, mine } = await createPair(t)
+  for (let i = 0; i < 51; i++) {
+    const id = randomUUID()
+    mine.put({ name: 'elsewhere', id })
+    memory.entries.get(id)!.state = 'failed'
+  }
+  const feed = await openFeed(t, web)
+  const { lists } = await feed.until(({ engine }) => engine?.counts !== undefined)
+  t.strictSame([lists.failed.runs.length, lists.failed.more], [50, true])
+})
+
+t.test('where the engine has not looked at all, it is said, whatever it has found', async (t) => {
+  const { web, mine } = await createPair(t)
+  mine.list = async () => ({ tasks: [], cursor: '1000' })
+  const feed = await openFeed(t, web)
+  const { lists } = await feed.until(({ engine }) => engine?.counts !== undefined)
+  const none = { runs: [], more: true }
+  t.strictSame(lists, { running: none, waiting: none, failed: none })
+  for (const question of ['list=failed', 'search=send']) t.strictSame((await web.inject(`/background/runs?${question}`)).json(), none)
+})
+
 t.test('a failure whose end is not known is the last of its list', async (t) => {
   const { web, memory, mine, add } = await createPair(t)
   const id = await add('breaks')
@@ -256,6 +278,20 @@ t.test('the engine is asked every two seconds at most, and one question at a tim
   at(12_002)
   t.equal(asked(), 4, 'after a change it is asked at once')
   await answers()
+})
+
+t.test('a change while the engine is asked is no trouble of its own, and it is asked again', async (t) => {
+  const { stored, asked, at, answers } = createStored()
+  at(0)
+  stored.expire()
+  at(1)
+  t.strictSame([asked(), stored.shown().trouble], [1, undefined])
+  await answers()
+  at(2)
+  t.equal(asked(), 2)
+  await answers()
+  at(3)
+  t.equal(asked(), 2)
 })
 
 t.test('an answer that does not come is told of, until it comes', async (t) => {
