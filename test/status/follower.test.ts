@@ -14,7 +14,7 @@ t.test('status: what a look finds that was over when it came back is not seen', 
   const follower = new Follower(nobody, ID, async () => {
     await found
     return runOf('active')
-  }, 0, { see: ({ state }) => { seen.push(state) }, lost: () => { t.fail('it is known') } })
+  }, 0, { see: ({ state }) => { seen.push(state) }, beat () {}, lost: () => { t.fail('it is known') } })
   follower.changed(runOf('completed'))
   found.open()
   await turn()
@@ -28,7 +28,7 @@ t.test('status: a run that is not known any more when all is over is not lost', 
   const follower = new Follower(nobody, ID, async () => {
     await found
     return undefined
-  }, 0, { see: ({ state }) => { seen.push(state) }, lost: () => { t.fail('its end was seen') } })
+  }, 0, { see: ({ state }) => { seen.push(state) }, beat () {}, lost: () => { t.fail('its end was seen') } })
   follower.changed(runOf('failed'))
   found.open()
   await turn()
