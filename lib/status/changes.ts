@@ -35,7 +35,7 @@ export class Changes {
   }
 
   /**
-   * @returns what ends it.
+   * @returns what ends it, to be called once.
    * @throws `FST_ERR_BACKGROUND_TOO_MANY_LISTENERS`
    */
   follow (id: string, listener: Listener): () => void {
@@ -45,7 +45,7 @@ export class Changes {
     this.#listeners.set(id, listeners.add(listener))
     this.#size++
     return () => {
-      if (!listeners.delete(listener)) return
+      listeners.delete(listener)
       this.#size--
       if (listeners.size === 0) this.#listeners.delete(id)
       if (this.#size > 0) return

@@ -51,6 +51,19 @@ t.test('status: accepted(run) of a durable run that goes to another process', as
   t.match((await events.rest()).at(-1), { event: 'end', data: { state: 'completed', result: 'done' } })
 })
 
+t.test('status: a stream that began before its run was stored goes on with what another process does', async (t) => {
+  const store = latch()
+  const task = durable('task', () => 'done')
+  const { web, engine } = await twoProcesses(t, task, { exposeResult: true })
+  engine.gates.store = () => store
+  const { id } = web.app.background.addTask(task)
+  const events = await openEvents(`${web.url}/tasks/${id}`)
+  t.match(await events.status(), { state: 'queued' })
+  store.open()
+
+  t.match((await events.rest()).at(-1), { event: 'end', data: { state: 'completed', result: 'done' } })
+})
+
 t.test('status: DELETE cancels a run that another process is at', async (t) => {
   const signals: AbortSignal[] = []
   const { web, engine } = await twoProcesses(t, durable('task', function () {
