@@ -51,15 +51,15 @@ t.test('status: accepted(run) of a durable run that goes to another process', as
   t.match((await events.rest()).at(-1), { event: 'end', data: { state: 'completed', result: 'done' } })
 })
 
-t.test('status: a run that is handed on to another process while it is followed is followed there', async (t) => {
+t.test('status: a stream that began before its run was stored goes on with what another process does', async (t) => {
+  const store = latch()
   const task = durable('task', () => 'done')
   const { web, engine } = await twoProcesses(t, task, { exposeResult: true })
-  const stored = latch()
-  engine.gates.store = () => stored
+  engine.gates.store = () => store
   const { id } = web.app.background.addTask(task)
   const events = await openEvents(`${web.url}/tasks/${id}`)
   t.match(await events.status(), { state: 'queued' })
-  stored.open()
+  store.open()
 
   t.match((await events.rest()).at(-1), { event: 'end', data: { state: 'completed', result: 'done' } })
 })
