@@ -25,7 +25,7 @@ function OneList ({ list, isPaused, name, empty, ...others }: { list: ShownList,
     <RunList {...others} name={name} list={shown} empty={shown.more ? 'Nothing among those that were looked at.' : empty} trouble={long.error}>
       {(isLong || list.more) && (
         <p class='more'>
-          {shown.more && `This is a sample: ${shown.runs.length} of more. `}
+          {shown.more && shown.runs.length > 0 && `This is a sample: ${shown.runs.length} of more. `}
           <button type='button' aria-pressed={isLong} onClick={() => setLong(!isLong)}>Show up to 1,000</button>
         </p>
       )}
