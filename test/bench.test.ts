@@ -80,6 +80,10 @@ t.test('a table has a line for each row, in a terminal and in Markdown', async (
   const table = { title: 'Cost', columns: ['', 'µs'], rows: [['alone', 9.5], ['with a task', 11.25]] }
   t.equal(textTable(table), 'Cost\n               µs\nalone        9.50\nwith a task  11.3')
   t.equal(markdownTable(table), '**Cost**\n\n|  | µs |\n|---|---:|\n| alone | 9.50 |\n| with a task | 11.3 |')
+
+  const untitled = { columns: ['a'], rows: [[1]] }
+  t.equal(textTable(untitled), 'a\n1')
+  t.equal(markdownTable(untitled), '| a |\n|---|\n| 1 |')
 })
 
 t.test('a chart of bars has a bar for each value, none for what is missing, and follows the scheme of the reader', async (t) => {
