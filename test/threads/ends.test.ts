@@ -3,6 +3,7 @@ import t from 'tap'
 import background, { defineTask, errorCodes } from '../../lib/index'
 import { threadTask } from '../../lib/threads/threads'
 import { createApp } from '../helpers/app'
+import { until } from '../helpers/latch'
 import { watch } from '../helpers/task-events'
 import { fixture, isAtWork, keepThreads, letGo, listen, sharedNumbers, watchThreads } from '../helpers/threads'
 
@@ -48,7 +49,7 @@ t.test('the time of a task counts from when it has a thread', async (t) => {
   // Of two timers with one delay, its own would have been the first.
   const other = defineTask(function idle () { return new Promise<void>(() => {}) }, { timeout: 1 })
   t.match(await app.background.addTask(other).finished(), { state: 'failed' })
-  t.equal(second.state, 'active')
+  await until(() => second.state === 'active')
   letGo(shared)
   t.match(await first.finished(), { state: 'completed' })
   await second.finished()
@@ -60,7 +61,7 @@ t.test('a task that is cancelled while it waits for a thread never has one', asy
   const first = app.background.addTask(block(), shared)
   const waiting = app.background.addTask(block(), shared)
   await isAtWork(shared)
-  t.equal(waiting.state, 'active')
+  await until(() => waiting.state === 'active')
   t.ok(waiting.cancel())
   letGo(shared)
   t.match(await first.finished(), { state: 'completed' })
