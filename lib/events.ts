@@ -10,18 +10,30 @@ interface Published extends TaskRun {
 }
 
 // Nothing is made and nothing called for a channel that nobody subscribes to.
-export const ATTEMPTS = 'fastify.background.task'
-const attempts = tracingChannel<unknown, AttemptEvent>(ATTEMPTS)
-export const QUEUED = `${ATTEMPTS}.queued`
-export const TAKEN = `${ATTEMPTS}.taken`
-export const FINISHED = `${ATTEMPTS}.finished`
-const queued = channel(QUEUED)
-const taken = channel(TAKEN)
-const retrying = channel(`${ATTEMPTS}.retrying`)
-const progressed = channel(`${ATTEMPTS}.progress`)
-const cancelled = channel(`${ATTEMPTS}.cancelled`)
-const discarded = channel(`${ATTEMPTS}.discarded`)
-const finished = channel(FINISHED)
+const NAME = 'fastify.background.task'
+
+/** Where events are published. */
+export const CHANNELS = {
+  start: `tracing:${NAME}:start`,
+  end: `tracing:${NAME}:end`,
+  asyncEnd: `tracing:${NAME}:asyncEnd`,
+  queued: `${NAME}.queued`,
+  taken: `${NAME}.taken`,
+  retrying: `${NAME}.retrying`,
+  progress: `${NAME}.progress`,
+  cancelled: `${NAME}.cancelled`,
+  discarded: `${NAME}.discarded`,
+  finished: `${NAME}.finished`
+} as const
+
+const attempts = tracingChannel<unknown, AttemptEvent>(NAME)
+const queued = channel(CHANNELS.queued)
+const taken = channel(CHANNELS.taken)
+const retrying = channel(CHANNELS.retrying)
+const progressed = channel(CHANNELS.progress)
+const cancelled = channel(CHANNELS.cancelled)
+const discarded = channel(CHANNELS.discarded)
+const finished = channel(CHANNELS.finished)
 
 export function publishQueued (background: AppBackground, run: Published): void {
   if (queued.hasSubscribers) queued.publish(eventOf(background, run))

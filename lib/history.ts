@@ -1,5 +1,4 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { FINISHED, QUEUED, TAKEN } from './events'
+import { listen } from './listen'
 import type { ResolvedHistory } from './options'
 import type { Run } from './task-run'
 import type { AppBackground, TaskEvent } from './types'
@@ -9,22 +8,16 @@ import type { AppBackground, TaskEvent } from './types'
  * is not there, and nothing is paid. Bounded by a count and an age; what is too old goes at the next look, without a timer.
  */
 export class History {
-  readonly #background: AppBackground
   readonly #options: ResolvedHistory
   // Both in the order in which they came there.
   readonly #unfinished = new Set<Run>()
   readonly #finished = new Map<string, Run>()
-  readonly #listeners: ReadonlyArray<readonly [channel: string, listener: (message: unknown) => void]>
+  readonly #stop: () => void
 
   constructor (background: AppBackground, options: ResolvedHistory) {
-    this.#background = background
     this.#options = options
-    this.#listeners = [
-      [QUEUED, this.#own((run) => { this.#open(run) })],
-      [TAKEN, this.#own((run) => { this.#open(run) })],
-      [FINISHED, this.#own((run) => { this.#close(run) })]
-    ]
-    for (const [channel, listener] of this.#listeners) subscribe(channel, listener)
+    const open = ({ run }: TaskEvent): void => { this.#open(run as Run) }
+    this.#stop = listen(background, { queued: open, taken: open, finished: ({ run }) => { this.#close(run as Run) } })
   }
 
   /** In the order in which they came. */
@@ -46,14 +39,7 @@ export class History {
 
   /** From here on it takes no note. */
   close (): void {
-    for (const [channel, listener] of this.#listeners) unsubscribe(channel, listener)
-  }
-
-  #own (note: (run: Run) => void): (message: unknown) => void {
-    return (message) => {
-      const { background, run } = message as TaskEvent
-      if (background === this.#background) note(run as Run)
-    }
+    this.#stop()
   }
 
   #open (run: Run): void {

@@ -1,12 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify'
 import type { Background } from '../background'
+import { isRunId } from '../run-id'
 import type { Feed } from './feed'
 import type { ListName } from './frame'
 import { addHeaders, HEADERS, refuseCrossSite } from './guard'
 import type { ResolvedDashboardOptions } from './options'
 import type { Overview } from './overview'
 import type { Asset } from './page'
-import { isUuid, type StoredTasks } from './stored'
+import type { StoredTasks } from './stored'
 
 export interface RoutesOptions {
   readonly background: Background
@@ -91,7 +92,7 @@ export async function dashboardRoutes (
 
   async function change (log: FastifyRequest['log'], reply: FastifyReply, id: string, what: string, act: () => Promise<boolean>) {
     return await ask(log, reply, async () => {
-      if (!isUuid(id) || !await act()) return undefined
+      if (!isRunId(id) || !await act()) return undefined
       stored?.expire()
       log.info({ taskId: id }, `background task ${what} from the dashboard`)
       return { [what]: true }

@@ -1,9 +1,7 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Background } from '../background'
-import { FINISHED } from '../events'
 import type { History } from '../history'
+import { listen } from '../listen'
 import type { Run } from '../task-run'
-import type { TaskEvent } from '../types'
 import { Ring } from './ring'
 
 const FAILED_KEPT = 500
@@ -14,12 +12,16 @@ export class Runs {
   readonly #history: History
   // Apart from the history: a thousand that completed are not to push out a failure.
   readonly #failed: Ring<Run>
+  /** From here on, failures are not noted any more. */
+  readonly close: () => void
 
   constructor (background: Background) {
     this.#background = background
     this.#history = background.keepHistory()
     this.#failed = new Ring(Math.min(FAILED_KEPT, background.options.history.count))
-    subscribe(FINISHED, this.#note)
+    this.close = listen(background, {
+      finished: ({ run }) => { if (run.state === 'failed') this.#failed.push(run as Run) }
+    })
   }
 
   /** In the order in which they came. */
@@ -37,14 +39,5 @@ export class Runs {
   * finished (): Generator<Run> {
     yield * this.failed()
     yield * [...this.#history.finished].reverse()
-  }
-
-  close (): void {
-    unsubscribe(FINISHED, this.#note)
-  }
-
-  readonly #note = (message: unknown): void => {
-    const { background, run } = message as TaskEvent
-    if (background === this.#background && run.state === 'failed') this.#failed.push(run as Run)
   }
 }

@@ -1,4 +1,5 @@
 import type { Engine, StoredQuery, StoredSnapshot, StoredState } from '../engines/engine'
+import { isRunId } from '../run-id'
 import type { ListName, ShownEngine } from './frame'
 
 // It is asked no more often than that, however many pages are open.
@@ -6,8 +7,6 @@ const ASK_EVERY = 2_000
 
 // An answer that takes longer is told of.
 const TROUBLED_AFTER = 5_000
-
-const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/
 
 const STATES_OF: Readonly<Record<ListName, readonly StoredState[]>> = {
   running: ['active'], waiting: ['queued', 'retrying'], failed: ['failed']
@@ -74,7 +73,7 @@ export class StoredTasks {
 
   /** Asks now, as the next two. Rejects where the engine is away. */
   async find (id: string): Promise<StoredSnapshot | undefined> {
-    return isUuid(id) ? await this.#engine.find(id) : undefined
+    return isRunId(id) ? await this.#engine.find(id) : undefined
   }
 
   async list (queries: readonly StoredQuery[]): Promise<StoredList> {
@@ -94,8 +93,4 @@ export class StoredTasks {
     this.#counts = counts
     this.#lists = { running, waiting, failed }
   }
-}
-
-export function isUuid (text: string): boolean {
-  return UUID.test(text)
 }

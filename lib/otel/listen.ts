@@ -1,6 +1,6 @@
 import { subscribe } from 'node:diagnostics_channel'
 import { context, diag } from '@opentelemetry/api'
-import { ATTEMPTS, FINISHED, QUEUED, surroundAttempts } from '../events'
+import { CHANNELS, surroundAttempts } from '../events'
 import type { AppBackground, AttemptEvent, TaskEvent } from '../types'
 import type { Measures } from './measures'
 import type { Spans } from './spans'
@@ -22,14 +22,14 @@ export function listenTo (background: AppBackground, telemetry: Telemetry): void
   if (listening) return
   listening = true
 
-  on<TaskEvent>(QUEUED, ({ spans }, event) => spans.inject(event))
+  on<TaskEvent>(CHANNELS.queued, ({ spans }, event) => spans.inject(event))
   surroundAttempts(callInContext)
-  on<AttemptEvent>(`tracing:${ATTEMPTS}:end`, (telemetry, event) => {
+  on<AttemptEvent>(CHANNELS.end, (telemetry, event) => {
     // A function that is still at work has its end later.
     if (event.duration !== undefined) endAttempt(telemetry, event)
   })
-  on<AttemptEvent>(`tracing:${ATTEMPTS}:asyncEnd`, endAttempt)
-  on<TaskEvent>(FINISHED, ({ measures }, { run }) => measures.over(run))
+  on<AttemptEvent>(CHANNELS.asyncEnd, endAttempt)
+  on<TaskEvent>(CHANNELS.finished, ({ measures }, { run }) => measures.over(run))
 }
 
 function on<E extends TaskEvent> (channel: string, listener: (telemetry: Telemetry, event: E) => void): void {

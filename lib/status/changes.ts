@@ -1,12 +1,7 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Background } from '../background'
 import { FST_ERR_BACKGROUND_TOO_MANY_LISTENERS } from '../errors'
+import { listen } from '../listen'
 import type { TaskEvent, TaskSnapshot } from '../types'
-
-const NAME = 'fastify.background.task'
-const CHANNELS = [
-  `${NAME}.taken`, `tracing:${NAME}:start`, `${NAME}.progress`, `${NAME}.retrying`, `${NAME}.finished`
-]
 
 /** Who wants to know of one run. */
 export interface Listener {
@@ -64,14 +59,11 @@ export class Changes {
     const { engine } = this.#background.options
     // What a local engine has is run in this process.
     const unwatch = engine === undefined || engine.features.local ? undefined : engine.watch(({ id }) => this.#tell(id))
-    const listen = (message: unknown): void => {
-      const { background, run } = message as TaskEvent
-      if (background === this.#background) this.#tell(run.id, run.state === 'stored' ? undefined : run)
-    }
-    for (const channel of CHANNELS) subscribe(channel, listen)
+    const tell = ({ run }: TaskEvent): void => this.#tell(run.id, run.state === 'stored' ? undefined : run)
+    const stop = listen(this.#background, { taken: tell, start: tell, progress: tell, retrying: tell, finished: tell })
     const timer = setInterval(() => { for (const listener of this.#all()) listener.beat() }, this.#heartbeat)
     return () => {
-      for (const channel of CHANNELS) unsubscribe(channel, listen)
+      stop()
       clearInterval(timer)
       unwatch?.()
     }

@@ -4,6 +4,7 @@ import { MAX_TIMER_DELAY } from '../checks'
 import {
   FST_ERR_BACKGROUND_ENGINE_AWAY, FST_ERR_BACKGROUND_RUN_FINISHED, FST_ERR_BACKGROUND_RUN_NOT_FOUND
 } from '../errors'
+import { isRunId } from '../run-id'
 import type { TaskSnapshot } from '../types'
 import type { Changes } from './changes'
 import { EventStream, type ServerEvent } from './event-stream'
@@ -13,9 +14,6 @@ import type { ResolvedStatusOptions } from './options'
 import { waitOf, wantsEvents } from './preferences'
 import { DELETE_SCHEMA, GET_SCHEMA } from './schemas'
 import { isFinal, toStatus, versionOf } from './view'
-
-// What else is asked for is not known: an engine is not to be bothered with it.
-const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/
 
 // How long a listener has for what is left for it when the application closes.
 const LAST_EVENT_MS = 1_000
@@ -56,7 +54,7 @@ export function addRoutes (app: FastifyInstance, background: Background, changes
     // A 404 may become another reply, too.
     reply.header('cache-control', 'no-store')
     const { id } = request.params
-    const run = UUID.test(id) ? await asked(() => background.find(id)) : undefined
+    const run = isRunId(id) ? await asked(() => background.find(id)) : undefined
     if (run === undefined || !await isAuthorized(request, run)) throw new FST_ERR_BACKGROUND_RUN_NOT_FOUND()
     return run
   }
