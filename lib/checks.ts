@@ -17,13 +17,15 @@ export const aName: Check = ['a string that is not empty', (value) => typeof val
 export const atLeastOne: Check = ['an integer of at least 1, or Infinity',
   (value) => value === Infinity || (Number.isSafeInteger(value) && (value as number) >= 1)]
 
-export function integer (max: number, unit = 'an integer'): Check {
-  return [`${unit} from 0 to ${max}`,
-    (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= max]
+export const aCount: Check = ['an integer of at least 1', (value) => Number.isSafeInteger(value) && (value as number) >= 1]
+
+export function integer (max: number, unit = 'an integer', min = 0): Check {
+  return [`${unit} from ${min} to ${max}`,
+    (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max]
 }
 
-export function milliseconds (max = MAX_TIMER_DELAY): Check {
-  return integer(max, 'an integer of milliseconds')
+export function milliseconds (max = MAX_TIMER_DELAY, min = 0): Check {
+  return integer(max, 'an integer of milliseconds', min)
 }
 
 /**

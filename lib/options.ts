@@ -1,5 +1,5 @@
 import {
-  aBoolean, aFunction, anObject, assertOptions, atLeastOne, integer, milliseconds, type Check, type Checks
+  aBoolean, aCount, aFunction, anObject, assertOptions, atLeastOne, integer, milliseconds, type Check, type Checks
 } from './checks'
 import { definedBy, type Defined } from './defined'
 import { describe } from './describe'
@@ -68,8 +68,8 @@ const CHECKS: Checks<BackgroundOptions> = {
   engine: anEngine,
   tasks: ['a list of definitions', Array.isArray],
   worker: aBoolean,
-  storeTimeout: ['an integer of milliseconds from 1 to 60000', (value) => integer(MAX_STORE_TIMEOUT)[1](value) && value !== 0],
-  maxArgsSize: ['an integer of at least 1', (value) => Number.isSafeInteger(value) && (value as number) >= 1],
+  storeTimeout: milliseconds(MAX_STORE_TIMEOUT, 1),
+  maxArgsSize: aCount,
   maxRestarts: integer(MAX_RESTARTS),
   unknownTaskGrace: milliseconds(),
   history: anObject

@@ -1,5 +1,5 @@
 import type { PgPool, RedisOptions } from 'bullmq'
-import { aBoolean, anObject, aName, assertOption, assertOptions, MAX_TIMER_DELAY, milliseconds, type Check } from '../checks'
+import { aBoolean, anObject, aName, assertOption, assertOptions, integer, MAX_TIMER_DELAY, milliseconds, type Check } from '../checks'
 import { describe } from '../describe'
 import { FST_ERR_BACKGROUND_INVALID_OPTION } from '../errors'
 
@@ -90,11 +90,11 @@ export function resolveOptions (given: BullmqOptions): ResolvedOptions {
     queue: aQueueName,
     connection: anything,
     prefix: aName,
-    concurrency: integerFrom(1, 10_000, 'an integer'),
-    lockDuration: integerFrom(MIN_LOCK_DURATION, MAX_TIMER_DELAY, 'an integer of milliseconds'),
+    concurrency: integer(10_000, 'an integer', 1),
+    lockDuration: milliseconds(MAX_TIMER_DELAY, MIN_LOCK_DURATION),
     keepCompleted: anObject,
     keepFailed: anObject,
-    timeout: integerFrom(1, MAX_TIMER_DELAY, 'an integer of milliseconds'),
+    timeout: milliseconds(MAX_TIMER_DELAY, 1),
     migrate: aBoolean
   })
   assertOption('queue', given.queue, aQueueName)
@@ -145,9 +145,4 @@ function resolveKeep (given: Keep | undefined, name: string, defaults: Required<
   if (given === undefined) return defaults
   assertOptions<Keep>(given, { count: countOrAge, age: countOrAge }, [], `${name}.`)
   return Object.freeze({ count: given.count ?? defaults.count, age: given.age ?? defaults.age })
-}
-
-function integerFrom (min: number, max: number, unit: string): Check {
-  const [, upToMax] = milliseconds(max)
-  return [`${unit} from ${min} to ${max}`, (value) => upToMax(value) && (value as number) >= min]
 }

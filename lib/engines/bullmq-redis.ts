@@ -34,8 +34,8 @@ export function redisServer (options: RedisOptions, prefix: string | undefined, 
     bullmq,
     classes: bullmq.withBackend(bullmq.createRedisBackend as BackendFactory<IQueueBackend, unknown>) as Classes,
     // Without an offline queue, since what is in it runs later, when nobody waits for it any more; and with a time-out
-    // for commands, since a frozen server takes them and does not answer. A connection
-    // that is silent for long is given up: nobody may be at its other end any more, and no word of that has come.
+    // for commands, since a frozen server takes them and does not answer. A connection that is silent for long is given
+    // up: nobody may be at its other end any more, and no word of that has come.
     producer: {
       ...keys,
       connection: { ...common, enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: timeout, socketTimeout: lostAfter(timeout) }

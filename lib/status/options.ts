@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest, RegisterOptions, RouteShorthandOptions } from 'fastify'
-import { aBoolean, aFunction, assertOptions, integer, type Check, type Checks } from '../checks'
+import { aBoolean, aCount, aFunction, assertOptions, integer, milliseconds, type Check, type Checks } from '../checks'
 import type { TaskRun, TaskSnapshot } from '../types'
 
 const DEFAULT_PREFIX = '/tasks'
@@ -85,11 +85,11 @@ const CHECKS: Checks<StatusOptions> = {
   exposeErrors: aBoolean,
   exposeResult: aBoolean,
   redirect: aBoolean,
-  retryAfter: between(1, 86_400, 'an integer of seconds'),
+  retryAfter: integer(86_400, 'an integer of seconds', 1),
   maxWait: integer(3_600, 'an integer of seconds'),
-  maxListeners: ['an integer of at least 1', (value) => Number.isSafeInteger(value) && (value as number) >= 1],
-  interval: integer(60_000, 'an integer of milliseconds'),
-  heartbeat: between(1_000, 600_000, 'an integer of milliseconds'),
+  maxListeners: aCount,
+  interval: milliseconds(60_000),
+  heartbeat: milliseconds(600_000, 1_000),
   onRequest: hooks,
   preParsing: hooks,
   preValidation: hooks,
@@ -118,8 +118,4 @@ export function resolveStatusOptions (options: StatusOptions): ResolvedStatusOpt
 /** The hooks that were given, in the order in which Fastify runs them. */
 export function hooksOf (options: StatusHooks): Array<[name: typeof HOOKS[number], hook: Function]> {
   return HOOKS.flatMap((name) => [options[name] ?? []].flat().map((hook): [typeof name, Function] => [name, hook]))
-}
-
-function between (min: number, max: number, unit: string): Check {
-  return [`${unit} from ${min} to ${max}`, (value) => integer(max)[1](value) && (value as number) >= min]
 }

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
-import { assertOptions, milliseconds, type Check, type Checks } from '../checks'
+import { assertOptions, integer, milliseconds, type Checks } from '../checks'
 import { FASTIFY_OPTIONS } from '../options'
 import { requirePiscina } from './piscina'
 import { holdSharedPool } from './shared-pool'
@@ -30,13 +30,9 @@ const MIN_MEMORY = 16
 const MAX_MEMORY = 1_048_576
 
 const CHECKS: Checks<ThreadsOptions> = {
-  maxThreads: between(1, MAX_THREADS),
+  maxThreads: integer(MAX_THREADS, 'an integer', 1),
   abortTimeout: milliseconds(),
-  maxMemory: between(MIN_MEMORY, MAX_MEMORY)
-}
-
-function between (min: number, max: number): Check {
-  return [`an integer from ${min} to ${max}`, (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max]
+  maxMemory: integer(MAX_MEMORY, 'an integer', MIN_MEMORY)
 }
 
 async function fastifyBackgroundThreads (app: FastifyInstance, options: ThreadsOptions): Promise<void> {
