@@ -9,6 +9,7 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import background from 'fastify-background'
 import { alternate } from './lib/alternate.mjs'
+import { runByHand } from './lib/by-hand.mjs'
 import { print } from './lib/print.mjs'
 import { differences, estimate, goal, ratios } from './lib/stats.mjs'
 
@@ -43,17 +44,7 @@ const tasks = (amount) => async (app) => {
 }
 
 const loop = (amount) => async (app) => {
-  app.decorateReply('tasks', null)
-  app.addHook('onResponse', async function runTasks (request, reply) {
-    if (reply.tasks === null) return
-    for (const [fn, args] of reply.tasks) {
-      try {
-        await fn(...args)
-      } catch (err) {
-        request.log.error(err)
-      }
-    }
-  })
+  runByHand(app)
   app.get('/', async (request, reply) => {
     reply.tasks = []
     for (let i = 0; i < amount; i++) reply.tasks.push([task, ['argument']])

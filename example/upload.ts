@@ -91,10 +91,17 @@ async function hash (this: TaskContext, path: string): Promise<void> {
   this.log.info({ sha256: digest }, 'done')
 }
 
-async function main (): Promise<void> {
+/**
+ * Serves uploads until somebody closes it.
+ *
+ * @param invite What to do at a URL.
+ */
+export async function serveUploads (
+  create: (options: UploadOptions) => Promise<FastifyInstance>, invite: (url: string) => string
+): Promise<void> {
   const timeline = createTimeline()
   const directory = await mkdtemp(join(tmpdir(), 'background-'))
-  const app = await createUploadApp({ directory, logger: timeline.logger })
+  const app = await create({ directory, logger: timeline.logger })
 
   // app.close() waits for tasks up to closeTimeout: the process has to live longer than that.
   closeWithGrace({ delay: CLOSE_TIMEOUT + 5_000 }, async ({ err }) => {
@@ -105,7 +112,7 @@ async function main (): Promise<void> {
 
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
   timeline.title('Uploads are open (Ctrl-C to close)', `writes to ${directory}`)
-  console.log(`   curl ${url}/files --form file=@package-lock.json\n`)
+  console.log(`   ${invite(url)}\n`)
 }
 
-if (require.main === module) main()
+if (require.main === module) serveUploads(createUploadApp, (url) => `curl ${url}/files --form file=@package-lock.json`)

@@ -1,22 +1,13 @@
-// What one writes by hand: an async onResponse hook that awaits one task after the other.
+// Fastify with what one writes by hand.
 import closeWithGrace from 'close-with-grace'
 import Fastify from 'fastify'
+import { runByHand } from '../lib/by-hand.mjs'
 import { port } from './counts.mjs'
 import { addRoutes } from './fastify-routes.mjs'
 
 const app = Fastify()
 closeWithGrace({ delay: 30_000 }, () => app.close())
-app.decorateReply('tasks', null)
-app.addHook('onResponse', async function runTasks (request, reply) {
-  if (reply.tasks === null) return
-  for (const [fn, args] of reply.tasks) {
-    try {
-      await fn(...args)
-    } catch (err) {
-      request.log.error(err)
-    }
-  }
-})
+runByHand(app)
 addRoutes(app, (reply, fn, ...args) => {
   if (reply.tasks === null) reply.tasks = []
   reply.tasks.push([fn, args])

@@ -178,43 +178,31 @@ t.test('status: DELETE of a run that is over is a 409', async (t) => {
   t.match(body, { code: 'FST_ERR_BACKGROUND_RUN_FINISHED', message: 'The background task is over: completed' })
 })
 
-t.test('status: DELETE of a run that ended while it was decided who asks says what it ended as', async (t) => {
-  const [go, asked, decided] = [latch(), latch(), latch()]
-  const { start, ask } = await createAppWithStatus(t, {
-    async authorize () {
-      asked.open()
-      await decided
-      return true
-    }
+for (const [what, options, expected] of [
+  ['that ended while it was decided who asks says what it ended as', {},
+    { status: 409, body: { message: 'The background task is over: completed' } }],
+  ['that was forgotten while it was decided who asks is a 404', { history: { count: 0 } },
+    { status: 404, body: { code: 'FST_ERR_BACKGROUND_RUN_NOT_FOUND' } }]
+] as const) {
+  t.test(`status: DELETE of a run ${what}`, async (t) => {
+    const [go, asked, decided] = [latch(), latch(), latch()]
+    const { start, ask } = await createAppWithStatus(t, {
+      async authorize () {
+        asked.open()
+        await decided
+        return true
+      }
+    }, options)
+    const { run } = await start(() => go)
+    const answer = ask(run, { method: 'DELETE' })
+    await asked
+    go.open()
+    await run.finished()
+    decided.open()
+
+    t.match(await answer, expected)
   })
-  const { run } = await start(() => go)
-  const answer = ask(run, { method: 'DELETE' })
-  await asked
-  go.open()
-  await run.finished()
-  decided.open()
-
-  t.match(await answer, { status: 409, body: { message: 'The background task is over: completed' } })
-})
-
-t.test('status: DELETE of a run that was forgotten while it was decided who asks is a 404', async (t) => {
-  const [go, asked, decided] = [latch(), latch(), latch()]
-  const { start, ask } = await createAppWithStatus(t, {
-    async authorize () {
-      asked.open()
-      await decided
-      return true
-    }
-  }, { history: { count: 0 } })
-  const { run } = await start(() => go)
-  const answer = ask(run, { method: 'DELETE' })
-  await asked
-  go.open()
-  await run.finished()
-  decided.open()
-
-  t.match(await answer, { status: 404, body: { code: 'FST_ERR_BACKGROUND_RUN_NOT_FOUND' } })
-})
+}
 
 t.test('status: DELETE says that a run is cancelled where the history keeps nothing', async (t) => {
   const { start, ask } = await createAppWithStatus(t, {}, { history: { count: 0 } })
