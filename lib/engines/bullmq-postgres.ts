@@ -1,10 +1,10 @@
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import type { BackendFactory, IQueueBackend, PgPool, PgPoolClient } from 'bullmq'
-import type * as Pg from 'pg'
 import { within } from './deadline'
 import { CANCELLED } from './bullmq-failure'
-import { lostAfter, peer, type Bullmq, type Classes, type JobQueue, type Server } from './bullmq-server'
+import { openPool } from './bullmq-postgres-pool'
+import { peer, type Bullmq, type Classes, type JobQueue, type Server } from './bullmq-server'
 import { readLateEvents } from './bullmq-late-events'
 import { ignore } from './quietly'
 
@@ -17,8 +17,6 @@ const REFUSED_DATA = /^(22|54)/
 // JSON that jsonb does not take: U+0000, and half of a surrogate pair
 // (https://www.postgresql.org/docs/current/datatype-json.html).
 const UNKEPT = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/
-// When a silent connection is asked whether it still is one. 2 h by default.
-const KEEP_ALIVE_DELAY = 10_000
 const UNFIT = ['SchemaMigrationRequiredError', 'SchemaVersionMismatchError', 'UnsupportedPostgresVersionError']
 
 type Listener = (error: Error) => void
@@ -35,7 +33,7 @@ export interface PostgresOptions {
 export function postgresServer ({ pool: given, url, migrate, timeout }: PostgresOptions): Server {
   const bullmq = peer<Bullmq>('bullmq', () => require('bullmq'))
   const sockets = new Set<Socket>()
-  const pool = given ?? ownPool(url, bullmq.DEFAULT_SCHEMA, timeout)
+  const pool = given ?? openPool(url, bullmq.DEFAULT_SCHEMA, timeout)
   const events = pool as unknown as EventEmitter
   events.on('connect', (client) => sockets.add(socketOf(client)))
   events.on('remove', (client) => sockets.delete(socketOf(client)))
@@ -102,16 +100,4 @@ export function postgresServer ({ pool: given, url, migrate, timeout }: Postgres
 
 function socketOf ({ connection }: PgPoolClient): Socket {
   return connection?.stream as Socket
-}
-
-function ownPool (url: string, schema: string, timeout: number): PgPool {
-  const { Pool } = peer<typeof Pg>('pg', () => require('pg'))
-  return new Pool({
-    connectionString: url,
-    options: `-c search_path=${schema}`,
-    connectionTimeoutMillis: timeout,
-    query_timeout: lostAfter(timeout),
-    keepAlive: true,
-    keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY
-  }) as unknown as PgPool
 }

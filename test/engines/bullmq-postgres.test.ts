@@ -172,6 +172,17 @@ test('what every engine has to do, with BullMQ on PostgreSQL', async (t) => {
     await eventually(() => engine.find(last.id).catch(() => undefined), (found) => found?.state === 'completed')
   })
 
+  await t.test('D7: a connection that is lost before it can wait for tasks is given up', async (t) => {
+    const proxy = await startProxy(t, Number(port))
+    const { engine } = await openEngine(t, postgres.url.replace(port, String(proxy.port)), { migrate: true, timeout: 1_000 })
+    const lost = proxy.swallowAt('LISTEN bullmq_jobs')
+    await engine.work(new TestWorker())
+    await lost
+    const task = aTask()
+    await engine.store([task])
+    await inState(engine, task.id, 'completed')
+  })
+
   await t.test('a database without BullMQ\'s tables, or another password or name, fails at open', async (t) => {
     const bare = postgres.url.replace('/postgres', '/template1')
     await t.rejects(openEngine(t, bare), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message: /schema/i })
