@@ -1,7 +1,19 @@
+import { Chain, unlink, type Linked } from './chain'
 import { listen } from './listen'
 import type { ResolvedHistory } from './options'
 import type { Run } from './task-run'
 import type { AppBackground, TaskEvent } from './types'
+
+/** A run that has finished. */
+class Finished implements Linked {
+  previous: Linked | null = null
+  next: Linked | null = null
+  readonly run: Run
+
+  constructor (run: Run) {
+    this.run = run
+  }
+}
 
 /**
  * What an application has at work, and what has finished lately. It listens to the channels: where nobody wants it, it
@@ -11,7 +23,9 @@ export class History {
   readonly #options: ResolvedHistory
   // Both in the order in which they came there.
   readonly #unfinished = new Set<Run>()
-  readonly #finished = new Map<string, Run>()
+  // A `Map` alone would do, were it not for what is deleted at its head: whoever looks for the first steps over that.
+  readonly #finished = new Chain<Finished>()
+  readonly #byId = new Map<string, Finished>()
   readonly #stop: () => void
 
   constructor (background: AppBackground, options: ResolvedHistory) {
@@ -28,13 +42,13 @@ export class History {
   /** In the order in which they ended. */
   get finished (): Iterable<Run> {
     this.#evict()
-    return this.#finished.values()
+    return runsOf(this.#finished)
   }
 
   /** A run that has finished, while it is kept. */
   get (id: string): Run | undefined {
     this.#evict()
-    return this.#finished.get(id)
+    return this.#byId.get(id)?.run
   }
 
   /** From here on it takes no note. */
@@ -46,7 +60,7 @@ export class History {
     // A subscriber may have ended it before this one is told that it is there.
     if (run.isOver) return
     // A failed one that its engine was told to deliver again.
-    if (this.#finished.size > 0 && run.isDurable) this.#finished.delete(run.id)
+    if (run.isDurable) this.#forget(run.id)
     this.#unfinished.add(run)
   }
 
@@ -54,17 +68,30 @@ export class History {
     this.#unfinished.delete(run)
     // The rest of it is not for this process to know.
     if (run.state === 'stored') return
-    this.#finished.delete(run.id)
-    this.#finished.set(run.id, run)
+    if (run.isDurable) this.#forget(run.id)
+    const finished = new Finished(run)
+    this.#finished.add(finished)
+    this.#byId.set(run.id, finished)
     this.#evict()
   }
 
   #evict (): void {
     const { count, age } = this.#options
     const oldest = Date.now() - age
-    for (const [id, { finishedAt }] of this.#finished) {
-      if (this.#finished.size <= count && (finishedAt as number) > oldest) return
-      this.#finished.delete(id)
+    for (const { run } of this.#finished) {
+      if (this.#byId.size <= count && run.finishedAt! > oldest) return
+      this.#forget(run.id)
     }
   }
+
+  #forget (id: string): void {
+    const finished = this.#byId.get(id)
+    if (finished === undefined) return
+    unlink(finished)
+    this.#byId.delete(id)
+  }
+}
+
+function * runsOf (chain: Iterable<Finished>): Generator<Run> {
+  for (const { run } of chain) yield run
 }
