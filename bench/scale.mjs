@@ -1,11 +1,11 @@
 // Question: does a task cost more as there is more of everything?
 // Measured as CPU time per run of a short async function, while the number of runs queued at once grows from 10 to 1,000,000,
 // against fastq and fastq.promise, without a limit (all costs more once the garbage collector sees a million objects), and
-// the number of definitions that take turns; and as CPU time of the server per request with one task, while the number of
-// replies to slow clients, each open with a task of its own that waits for it, grows to 10,000, and the number of routes with a
-// task of their own, against Fastify alone under the same; with many routes also against Fastify with three empty hooks on each,
-// since hooks of a route are functions of its own, which no processor has at hand for a thousand of them. Each size in several
-// processes; medians with a 95 % interval.
+// the number of definitions, of fastq's own functions, that take turns; and as CPU time of the server per request with one
+// task, while the number of replies to slow clients, each open with a task of its own that waits for it, grows to 10,000, and
+// the number of routes with a task of their own, against Fastify alone under the same, and with a hook by hand that hands the
+// task to fastq once the reply has left: how each grows, in pairs with fastq. Each size in several processes; medians with a
+// 95 % interval.
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import process from 'node:process'
@@ -17,12 +17,12 @@ import background, { defineTask } from 'fastify-background'
 import fastq from 'fastq'
 import { columns, measureRequests, measureWork, openServer, openWorker, takeTurns } from './lib/alternate.mjs'
 import { print } from './lib/print.mjs'
-import { estimate, goal } from './lib/stats.mjs'
+import { estimate, goal, ratios } from './lib/stats.mjs'
 
 const FILE = import.meta.url
 const OURS = 'the plugin'
+const FASTQ = 'fastq'
 const ALONE = 'Fastify alone'
-const HOOKS = 'Fastify with empty hooks'
 
 let ran = 0
 async function task () { ran++ }
@@ -38,7 +38,7 @@ const queues = {
     })
   },
 
-  async fastq () {
+  async [FASTQ] () {
     const queue = fastq((argument, done) => { task(argument).then(() => done(null), done) }, Infinity)
     return inPortions(async (amount) => {
       const drained = new Promise((resolve) => { queue.drain = resolve })
@@ -56,37 +56,59 @@ const queues = {
   }
 }
 
-async function definitions () {
-  const app = Fastify()
-  await app.register(background)
-  const bySize = new Map()
-  return async ({ runs, size }) => {
-    const before = ran
-    // Made in the rounds to warm up.
-    if (!bySize.has(size)) bySize.set(size, Array.from({ length: size }, (_, i) => defineTask(task, { name: `task-${i}` })))
-    const defined = bySize.get(size)
-    for (let i = 0; i < runs; i++) app.background.addTask(defined[i % size], i)
-    await app.background.idle()
-    return { ran: ran - before }
+const definitions = {
+  async [`${OURS}, definitions`] () {
+    const app = Fastify()
+    await app.register(background)
+    return inTurns((i) => defineTask(task, { name: `task-${i}` }), async (defined, runs) => {
+      for (let i = 0; i < runs; i++) app.background.addTask(defined[i % defined.length], i)
+      await app.background.idle()
+    })
+  },
+
+  async [`${FASTQ}, definitions`] () {
+    const queue = fastq(({ fn, argument }, done) => { fn(argument).then(() => done(null), done) }, Infinity)
+    return inTurns(() => async (argument) => await task(argument), async (functions, runs) => {
+      const drained = new Promise((resolve) => { queue.drain = resolve })
+      for (let i = 0; i < runs; i++) queue.push({ fn: functions[i % functions.length], argument: i }, ignore)
+      await drained
+    })
   }
 }
 
 // An open reply: a first byte, and no other until the client leaves.
-async function slow (app) {
+async function slow (app, addTask) {
   app.get('/slow', async (request, reply) => {
-    reply.background?.addTask(task)
+    addTask?.(reply)
     const stream = new Readable({ read () {} })
     stream.push('…')
     return stream
   })
 }
 
+// What one writes by hand: a hook that hands the task to a queue once the reply has left, or its client has.
+function queueByHand () {
+  const queue = fastq(({ fn }, done) => { fn().then(() => done(null), done) }, Infinity)
+  return { push (fn) { queue.push({ fn }, ignore) } }
+}
+
 const servers = {
   async [`${OURS}, open replies`] (app) {
     await app.register(background)
-    await slow(app)
+    await slow(app, (reply) => reply.background.addTask(task))
     app.get('/', async (request, reply) => {
       reply.background.addTask(task)
+      return { hello: 'world' }
+    })
+    return () => ran
+  },
+
+  async [`${FASTQ}, open replies`] (app) {
+    const queue = queueByHand()
+    const addTask = (reply) => reply.raw.once('close', () => queue.push(task))
+    await slow(app, addTask)
+    app.get('/', async (request, reply) => {
+      addTask(reply)
       return { hello: 'world' }
     })
     return () => ran
@@ -100,37 +122,49 @@ const servers = {
 
   async [`${OURS}, routes`] (app) {
     await app.register(background)
-    addRoutes(app, { background: task })
+    addRoutes(app, () => ({ background: task }))
     return () => ran
   },
 
-  async [`${HOOKS}, routes`] (app) {
-    app.addHook('onRoute', (route) => {
-      route.onRequest = (request, reply, done) => done()
-      route.onSend = (request, reply, payload, done) => done()
-      route.onResponse = (request, reply, done) => done()
-    })
-    addRoutes(app, {})
-    return () => 0
+  async [`${FASTQ}, routes`] (app) {
+    const queue = queueByHand()
+    addRoutes(app, () => ({
+      onResponse (request, reply, done) {
+        queue.push(task)
+        done()
+      }
+    }))
+    return () => ran
   },
 
   async [`${ALONE}, routes`] (app) {
-    addRoutes(app, {})
+    addRoutes(app, () => ({}))
     return () => 0
   }
 }
 
-function addRoutes (app, options) {
-  for (let i = 0; i < Number(process.env.BENCH_ROUTES); i++) app.get(`/${i}`, { ...options, exposeHeadRoute: false }, answer)
+function addRoutes (app, optionsOf) {
+  for (let i = 0; i < Number(process.env.BENCH_ROUTES); i++) app.get(`/${i}`, { ...optionsOf(), exposeHeadRoute: false }, answer)
 }
 
-export const variants = { ...queues, definitions, ...servers }
+export const variants = { ...queues, ...definitions, ...servers }
 
 // As often as it takes to have something to measure.
 function inPortions (work) {
   return async ({ runs, size }) => {
     const before = ran
     for (let done = 0; done < runs; done += size) await work(size)
+    return { ran: ran - before }
+  }
+}
+
+// Each of so many in turn. They are made in the rounds to warm up.
+function inTurns (make, work) {
+  const bySize = new Map()
+  return async ({ runs, size }) => {
+    const before = ran
+    if (!bySize.has(size)) bySize.set(size, Array.from({ length: size }, (_, i) => make(i)))
+    await work(bySize.get(size), runs)
     return { ran: ran - before }
   }
 }
@@ -145,7 +179,7 @@ export async function measure ({ smoke }) {
   return {
     rounds: counts.rounds,
     queued: await measureWorkers(Object.keys(queues), powers(10, smoke ? 10_000 : 1_000_000), counts),
-    definitions: await measureWorkers(['definitions'], smoke ? [1, 100] : [1, 10, 100, 1_000, 10_000], counts),
+    definitions: await measureWorkers(Object.keys(definitions), smoke ? [1, 100] : [1, 10, 100, 1_000, 10_000], counts),
     open: await measureOpen(smoke ? [10, 100] : [10, 100, 1_000, 5_000, 10_000], counts),
     routes: await measureRoutes(smoke ? [10] : powers(10, 10_000), counts)
   }
@@ -166,7 +200,7 @@ async function measureWorkers (names, sizes, { processes, rounds, warmUp, runs }
 }
 
 async function measureOpen (sizes, { processes, rounds, warmUp, requests }) {
-  const values = await takeTurns([`${OURS}, open replies`, `${ALONE}, open replies`], {
+  const values = await takeTurns(namesOf('open replies'), {
     processes,
     rounds,
     warmUp,
@@ -183,7 +217,7 @@ async function measureOpen (sizes, { processes, rounds, warmUp, requests }) {
       }
     },
     async measure (server, name) {
-      const hasTasks = name.startsWith(OURS)
+      const hasTasks = !name.startsWith(ALONE)
       const record = await inTurn(sizes, async (size) => {
         await holdOpen(server, size, hasTasks)
         return (await measureRequests(server, { name, requests, tasks: hasTasks ? requests : 0 })).cpu
@@ -220,17 +254,21 @@ async function measureRoutes (sizes, { processes, rounds, warmUp, requests }) {
   const bySize = []
   for (const size of sizes) {
     process.env.BENCH_ROUTES = String(size)
-    bySize.push(await takeTurns([`${OURS}, routes`, `${HOOKS}, routes`, `${ALONE}, routes`], {
+    bySize.push(await takeTurns(namesOf('routes'), {
       processes: Math.min(2, processes),
       rounds,
       warmUp: warmUp * 2,
       open: (name) => openServer(FILE, name),
       measure: async (server, name) =>
-        (await measureRequests(server, { name, requests, pathOf: (i) => `/${i % size}`, tasks: name.startsWith(OURS) ? requests : 0 })).cpu
+        (await measureRequests(server, { name, requests, pathOf: (i) => `/${i % size}`, tasks: name.startsWith(ALONE) ? 0 : requests })).cpu
     }))
   }
   const names = Object.keys(bySize[0])
   return { sizes, values: Object.fromEntries(names.map((name) => [name, Object.fromEntries(sizes.map((size, i) => [size, bySize[i][name]]))])) }
+}
+
+function namesOf (what) {
+  return [OURS, FASTQ, ALONE].map((who) => `${who}, ${what}`)
 }
 
 async function inTurn (sizes, work) {
@@ -242,47 +280,50 @@ async function inTurn (sizes, work) {
 export function report ({ rounds, queued, definitions, open, routes }) {
   const table = (title, { sizes, values }) => ({
     title,
-    columns: ['', ...sizes.map((size) => size.toLocaleString('en-US'))],
+    columns: ['', ...sizes.map(inWords)],
     rows: Object.entries(values).map(([name, bySize]) => [name, ...sizes.map((size) => estimate(bySize[size], rounds))])
   })
-  const most = queued.sizes.at(-1)
-  const growth = (name) => estimate(queued.values[name][most].map((value, i) => value / queued.values[name][1_000][i]), rounds)
-  const curve = ({ sizes, values }) => Object.entries(values).map(([name, bySize]) =>
-    ({ name: name.replace(/,.*/, ''), points: sizes.map((size) => [size, estimate(bySize[size], rounds).median]) }))
+  const curves = [
+    // Fewer at once, and it is the wait for the last that costs.
+    { each: 'run', of: 'runs queued at once', curve: queued, from: 1_000 },
+    { each: 'run', of: 'definitions', curve: definitions },
+    { each: 'request', of: 'open replies', curve: open },
+    { each: 'request', of: 'routes', curve: routes }
+  ].map((part) => ({ from: part.curve.sizes[0], to: part.curve.sizes.at(-1), ...part }))
+  const what = ({ each, of, from, to }) => `a ${each} with ${inWords(to)} ${of}, times with ${inWords(from)}`
+  const growth = ({ curve: { values }, from, to }, who) => {
+    const [, bySize] = Object.entries(values).find(([name]) => shortOf(name) === who)
+    return ratios(bySize[to], bySize[from])
+  }
+  const points = ({ sizes, values }) => Object.entries(values).map(([name, bySize]) =>
+    ({ name: shortOf(name), points: sizes.map((size) => [size, estimate(bySize[size], rounds).median]) }))
   return {
     tables: [
-      table('µs of CPU per run, by the number queued at once', queued),
+      ...curves.map(({ each, of, curve }) => table(`µs of CPU per ${each}, by the number of ${of}`, curve)),
       {
-        title: `What a run costs with ${most.toLocaleString('en-US')} queued, times with 1,000`,
-        columns: ['', 'times'],
-        rows: Object.keys(queued.values).map((name) => [name, growth(name)])
-      },
-      table('µs of CPU per run, by the number of definitions', definitions),
-      table('µs of CPU per request, by the number of open replies (ours with a task each)', open),
-      table('µs of CPU per request, by the number of routes (ours with a task each)', routes)
+        title: 'How the cost grows',
+        columns: ['', OURS, FASTQ, 'the plugin, times fastq'],
+        rows: curves.map((curve) => {
+          const [ours, fastqs] = [OURS, FASTQ].map((who) => growth(curve, who))
+          return [what(curve), ...[ours, fastqs, ratios(ours, fastqs)].map((values) => estimate(values, rounds))]
+        })
+      }
     ],
-    goals: [
-      goal(`what a run costs with ${most.toLocaleString('en-US')} queued, times with 1,000 (fastq's own figure is the limit)`, growth(OURS),
-        { atMost: Number(growth('fastq').median.toFixed(2)) }),
-      goal('CPU time per run with the most definitions, times with one', timesFirst(definitions, 'definitions', rounds), { atMost: 1.1 }),
-      goal('CPU time per request with the most open replies, less what Fastify alone needs, times with the fewest', lessFastify(open, rounds), { atMost: 1.25 }),
-      goal('CPU time per request with the most routes, less what Fastify with empty hooks needs, times with the fewest', lessFastify(routes, rounds), { atMost: 1.25 })
-    ],
+    goals: curves.map((curve) =>
+      goal(`cost of ${what(curve)}, as a share of fastq's`, estimate(ratios(growth(curve, OURS), growth(curve, FASTQ)), rounds), { atMost: 1 })),
     charts: [
-      { kind: 'lines', name: 'scale-queued', title: 'µs of CPU per run, by the number queued at once', series: curve(queued) },
-      { kind: 'lines', name: 'scale-open', title: 'µs of CPU per request, by the number of open replies', series: curve(open) }
+      { kind: 'lines', name: 'scale-queued', title: 'µs of CPU per run, by the number queued at once', series: points(queued) },
+      { kind: 'lines', name: 'scale-open', title: 'µs of CPU per request, by the number of open replies', series: points(open) }
     ]
   }
 }
 
-function timesFirst ({ sizes, values }, name, rounds) {
-  return estimate(values[name][sizes.at(-1)].map((value, i) => value / values[name][sizes[0]][i]), rounds)
+function shortOf (name) {
+  return name.replace(/,.*/, '')
 }
 
-function lessFastify ({ sizes, values }, rounds) {
-  const [ours, fastify] = Object.values(values)
-  const more = (size, i) => ours[size][i] - fastify[size][i]
-  return estimate(ours[sizes[0]].map((_, i) => more(sizes.at(-1), i) / more(sizes[0], i)), rounds)
+function inWords (size) {
+  return size.toLocaleString('en-US')
 }
 
 if (process.argv[1] === fileURLToPath(FILE)) print(report(await measure({ smoke: false })))
