@@ -51,11 +51,13 @@ export function define<A extends unknown[], R> (
   fn: TaskFunction<A, R>, options: NamedOptions, check?: CheckArgs
 ): TaskDefinition<A, R> {
   const { name } = options
-  function definition (...args: A): R {
-    return callInContext(new StandInContext(name), fn, args)
+  // With a name that it is given later, V8 would look for each of its properties in a dictionary.
+  const { [name]: definition } = {
+    [name] (...args: A): R {
+      return callInContext(new StandInContext(name), fn, args)
+    }
   }
   return Object.defineProperties(definition, {
-    name: { value: name },
     options: { value: Object.freeze(options) },
     [kFunction]: { value: Object.freeze({ definition, fn, check }) }
   }) as unknown as TaskDefinition<A, R>

@@ -55,7 +55,9 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
   function prepareRoute (route: RouteOptions): void {
     const tasks = compileRouteTasks(`Route ${String(route.method)} ${route.url}`, route.background, route.config?.background)
     for (const task of tasks) for (const each of membersOf(task)) payloadOf(background, each.fn, each.args)
-    route.config = Object.assign({}, route.config, { [kRouteTasks]: tasks })
+    // Fastify sets `url` and `method` itself. Where they are new, V8 up to Node 22 gives each route's config a hidden class of
+    // its own, and what reads them is slow: a request on one of a thousand routes took 3 µs longer.
+    route.config = Object.assign({ url: route.url, method: route.method }, route.config, { [kRouteTasks]: tasks })
     if (tasks.length > 0) {
       route.onRequest = [route.onRequest ?? [], acceptRouteTasks].flat()
       // Where an earlier hook has hijacked the reply, neither onRequest nor onSend comes by.
@@ -87,7 +89,11 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
   }
 
   function acceptRouteTasks (_request: FastifyRequest, reply: FastifyReply, done: Done): void {
-    const queue = queueOf(reply) ?? (routeTasksOf(reply).length > 0 ? openQueue(reply) : undefined)
+    let queue = queueOf(reply)
+    if (queue === undefined) {
+      const tasks = routeTasksOf(reply)
+      if (tasks.length > 0) queue = openQueue(reply, tasks)
+    }
     // An earlier hook may have opened the queue, but the refusal is for the client.
     done(queue?.takeRefusal())
   }

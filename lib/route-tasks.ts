@@ -61,15 +61,15 @@ function adoptingResult (where: string, fn: TaskFunction<never[]>): TaskFunction
       `the task ${defined.options.name}, which cannot be called with request and reply`)
   }
   const run = functionOf(fn, defined) as TaskFunction<[FastifyRequest, FastifyReply]>
-  // A method has no prototype: each request sees at once that it may be a task.
-  const { routeTask } = {
-    routeTask (this: TaskContext, request: FastifyRequest, reply: FastifyReply): unknown {
+  const name = nameOf(fn)
+  // A method has no prototype: each request sees at once that it may be a task. With a name that it is given later, V8 would
+  // look for each of its properties in a dictionary.
+  const { [name]: routeTask } = {
+    [name] (this: TaskContext, request: FastifyRequest, reply: FastifyReply): unknown {
       return runAdopting(this as Attempt, run, request, reply)
     }
   }
-  return (defined === undefined
-    ? Object.defineProperty(routeTask, 'name', { value: nameOf(fn) })
-    : define(routeTask, defined.options)) as TaskFunction<never[]>
+  return (defined === undefined ? routeTask : define(routeTask, defined.options)) as TaskFunction<never[]>
 }
 
 function adopt (result: unknown, reply: FastifyReply): unknown {
