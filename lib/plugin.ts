@@ -12,6 +12,7 @@ import type { BackgroundOptions } from './types'
 
 const kQueue = Symbol('fastify-background.queue')
 const kRouteTasks = Symbol('fastify-background.route-tasks')
+const NO_TASKS: readonly RouteEntry[] = []
 
 /** No queue yet (`undefined` below reply decorators older than ours), none yet but `onSend` has come by, or the queue. */
 interface Slotted { [kQueue]: null | undefined | true | ReplyQueue }
@@ -32,6 +33,8 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
   app.decorateReply('background', { getter (this: FastifyReply) { return queueOf(this) ?? openQueue(this) } })
 
   const older = hasRoutes(app)
+  // Where no route has tasks, who adds one does not pay for the question. Of an older route, only its config tells.
+  let mayHaveRouteTasks = older
   app.addHook('onRoute', prepareRoute)
   if (older) {
     app.log.warn('fastify-background was loaded after routes had been declared. Of those in its reach it does not see ' +
@@ -55,10 +58,11 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
   function prepareRoute (route: RouteOptions): void {
     const tasks = compileRouteTasks(`Route ${String(route.method)} ${route.url}`, route.background, route.config?.background)
     for (const task of tasks) for (const each of membersOf(task)) payloadOf(background, each.fn, each.args)
-    // Fastify sets `url` and `method` itself. Where they are new, V8 up to Node 22 gives each route's config a hidden class of
-    // its own, and what reads them is slow: a request on one of a thousand routes took 3 µs longer.
+    // Fastify sets `url` and `method` itself. Where they are new to it, the V8 of Node 20 gives each route's config a hidden
+    // class of its own, and what reads them is slow.
     route.config = Object.assign({ url: route.url, method: route.method }, route.config, { [kRouteTasks]: tasks })
     if (tasks.length > 0) {
+      mayHaveRouteTasks = true
       route.onRequest = [route.onRequest ?? [], acceptRouteTasks].flat()
       // Where an earlier hook has hijacked the reply, neither onRequest nor onSend comes by.
       route.onResponse = [route.onResponse ?? [], acceptRouteTasks].flat()
@@ -106,7 +110,7 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
   }
 
   // The route's tasks are accepted at the first look at the queue, so that they are first in it (A1).
-  function openQueue (reply: FastifyReply, tasks = routeTasksOf(reply)): ReplyQueue {
+  function openQueue (reply: FastifyReply, tasks = mayHaveRouteTasks ? routeTasksOf(reply) : NO_TASKS): ReplyQueue {
     const queue = new ReplyQueue(background, reply, slotOf(reply) === true)
     setSlot(reply, queue)
     if (tasks.length > 0) queue.addRouteTasks(tasks)
