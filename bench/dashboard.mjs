@@ -10,14 +10,12 @@ import { fileURLToPath } from 'node:url'
 import Fastify from 'fastify'
 import background from 'fastify-background'
 import dashboard from 'fastify-background/dashboard'
-import { columns, measureLoad, openServer, takeTurns } from './lib/alternate.mjs'
-import { load } from './lib/load.mjs'
+import { columns, measureLoad, measureRequests, openServer, takeTurns } from './lib/alternate.mjs'
 import { openLoad } from './lib/open-load.mjs'
 import { print } from './lib/print.mjs'
 import { estimate, goal, ratios } from './lib/stats.mjs'
 
 const RATE = 1_000
-const CONNECTIONS = 20
 const ROWS = 100
 const NOBODY = 'nobody looks'
 const OPEN = 'a page is open'
@@ -52,7 +50,7 @@ export async function measure ({ smoke }) {
     warmUp: smoke ? 0 : 1,
     async open (name) {
       const server = await openServer(import.meta.url, name)
-      await measureLoad(server, name, first, first, () => load(server.url, first, CONNECTIONS))
+      await measureRequests(server, { name, requests: first, tasks: first })
       if (name === OPEN) await openPage(server.url)
       return server
     },

@@ -10,15 +10,13 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import background from 'fastify-background'
-import { columns, openServer, takeTurns } from './lib/alternate.mjs'
+import { columns, measureLoad, measureRequests, openServer, takeTurns } from './lib/alternate.mjs'
 import { runByHand } from './lib/by-hand.mjs'
-import { load } from './lib/load.mjs'
 import { openLoad } from './lib/open-load.mjs'
 import { print } from './lib/print.mjs'
 import { estimate, goal, quantile, ratios } from './lib/stats.mjs'
 
 const RATE = 2_000
-const CONNECTIONS = 20
 const ROW = 10
 const CPU_EVERY = 100
 const QUANTILES = { p50: 0.5, p95: 0.95, p99: 0.99, 'p99.9': 0.999 }
@@ -97,8 +95,7 @@ export async function measure ({ smoke }) {
     // Fewer than some thousand, and it is the compiler that is measured.
     async open (name) {
       const server = await openServer(import.meta.url, name)
-      await load(server.url, first, CONNECTIONS)
-      await allRan(server, name, 0, tasksOf(name, first))
+      await measureRequests(server, { name, requests: first, tasks: tasksOf(name, first) })
       return server
     },
     measure: (server, name) => measureLatency(server, name, requests, tasksOf(name, requests))
@@ -107,22 +104,9 @@ export async function measure ({ smoke }) {
 }
 
 async function measureLatency (server, name, requests, tasks) {
-  const before = await server.report()
-  const waits = await openLoad(server.url, requests, RATE)
-  const after = await allRan(server, name, before.ran, tasks)
-  return {
-    ...Object.fromEntries(Object.entries(QUANTILES).map(([quantileName, share]) => [quantileName, quantile(waits, share)])),
-    cpu: (after.cpu - before.cpu) / requests
-  }
-}
-
-async function allRan (server, name, before, tasks) {
-  for (let i = 0; i < 1_000; i++) {
-    const report = await server.report()
-    if (report.ran === before + tasks) return report
-    await sleep(5)
-  }
-  throw new Error(`${name}: not all of ${tasks} tasks ran`)
+  let waits
+  const { cpu } = await measureLoad(server, name, requests, tasks, async () => { waits = await openLoad(server.url, requests, RATE) })
+  return { ...Object.fromEntries(Object.entries(QUANTILES).map(([quantileName, share]) => [quantileName, quantile(waits, share)])), cpu }
 }
 
 export function report ({ rounds, values }) {

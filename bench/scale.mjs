@@ -67,7 +67,7 @@ const definitions = {
   },
 
   async [`${FASTQ}, definitions`] () {
-    const queue = fastq(({ fn, argument }, done) => { fn(argument).then(() => done(null), done) }, Infinity)
+    const queue = queueOfFunctions()
     return inTurns(() => async (argument) => await task(argument), async (functions, runs) => {
       const drained = new Promise((resolve) => { queue.drain = resolve })
       for (let i = 0; i < runs; i++) queue.push({ fn: functions[i % functions.length], argument: i }, ignore)
@@ -86,9 +86,13 @@ async function slow (app, addTask) {
   })
 }
 
+function queueOfFunctions () {
+  return fastq(({ fn, argument }, done) => { fn(argument).then(() => done(null), done) }, Infinity)
+}
+
 // What one writes by hand: a hook that hands the task to a queue once the reply has left, or its client has.
 function queueByHand () {
-  const queue = fastq(({ fn }, done) => { fn().then(() => done(null), done) }, Infinity)
+  const queue = queueOfFunctions()
   return { push (fn) { queue.push({ fn }, ignore) } }
 }
 

@@ -138,6 +138,6 @@ async function settled (server, name, expected) {
     const report = await server.report()
     if (report.ran === expected) return report
     if (i === 1_000) throw new Error(`${name}: ${report.ran} tasks ran, expected ${expected}`)
-    await new Promise((resolve) => setTimeout(resolve, 1))
+    await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }

@@ -1,6 +1,7 @@
 import type * as Pg from 'pg'
 import type { PgPool } from 'bullmq'
 import { lostAfter, peer } from './bullmq-server'
+import { ignore } from './quietly'
 
 // When a silent connection is asked whether it still is one. 2 h by default.
 const KEEP_ALIVE_DELAY = 10_000
@@ -17,7 +18,7 @@ export function openPool (url: string, schema: string, timeout: number): PgPool 
     constructor (config?: string | Pg.ClientConfig) {
       super(config)
       // Whoever has asked is told. Without a listener, a connection that ends takes the process down.
-      this.on('error', () => {})
+      this.on('error', ignore)
     }
 
     override query (...args: unknown[]): never {
