@@ -1,4 +1,5 @@
-import type { ServerResponse } from 'node:http'
+import type { FastifyReply } from 'fastify'
+import { hasLeft } from '../has-left'
 import type { Frame } from './frame'
 import { Listener } from './listener'
 
@@ -39,11 +40,11 @@ export class Feed {
     return this.#listeners.size
   }
 
-  /** Takes a response whose head was sent. */
-  add (raw: ServerResponse): void {
-    // Its client has left already: there will be no `close`.
-    if (raw.destroyed) return
-    const listener = new Listener(raw)
+  /** Takes a reply whose head was sent. */
+  add (reply: FastifyReply): void {
+    if (hasLeft(reply)) return
+    const { raw } = reply
+    const listener = new Listener(reply)
     this.#listeners.add(listener)
     raw.on('close', () => { this.#remove(listener) })
     // Whether it has left is all there is to know.

@@ -1,4 +1,5 @@
-import type { ServerResponse } from 'node:http'
+import type { FastifyReply } from 'fastify'
+import { hasLeft } from '../has-left'
 
 // So many frames, one a second, and a client that takes none of them is taken for gone.
 const MAX_MISSED = 60
@@ -8,23 +9,22 @@ const MAX_AGE = 900
 
 /** One open page. What it cannot take is not kept for it: it skips frames, and the next is a full one. */
 export class Listener {
-  readonly #raw: ServerResponse
+  readonly #reply: FastifyReply
   #isBlocked = false
   #missed = 0
   #age = 0
   #needsAll = true
 
-  constructor (raw: ServerResponse) {
-    this.#raw = raw
-    raw.on('drain', () => {
+  constructor (reply: FastifyReply) {
+    this.#reply = reply
+    reply.raw.on('drain', () => {
       this.#isBlocked = false
       this.#missed = 0
     })
   }
 
-  /** A response that waits for another one on its connection gets no `close` when the connection ends. */
   get isGone (): boolean {
-    return this.#raw.destroyed || this.#raw.req.socket.destroyed
+    return hasLeft(this.#reply)
   }
 
   /**
@@ -38,17 +38,17 @@ export class Listener {
     }
     if (this.#isBlocked) {
       this.#needsAll = true
-      if (++this.#missed >= MAX_MISSED) this.#raw.destroy()
+      if (++this.#missed >= MAX_MISSED) this.#reply.raw.destroy()
       return
     }
     const frame = this.#needsAll ? all() : recent()
     this.#needsAll = false
-    this.#isBlocked = !this.#raw.write(frame)
+    this.#isBlocked = !this.#reply.raw.write(frame)
   }
 
   end (): void {
     // One that takes nothing would hold up the server's close.
-    if (this.#isBlocked) this.#raw.destroy()
-    else this.#raw.end()
+    if (this.#isBlocked) this.#reply.raw.destroy()
+    else this.#reply.raw.end()
   }
 }

@@ -65,7 +65,7 @@ export async function dashboardRoutes (
       // HTTP/2 has no such header.
       ...request.raw.httpVersionMajor === 1 && { connection: 'close' }
     })
-    feed.add(reply.raw)
+    feed.add(reply)
   })
 
   app.get<{ Querystring: Query }>('/runs', reading, async function findRuns ({ query, log }, reply) {

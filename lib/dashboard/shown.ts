@@ -1,4 +1,5 @@
 import type { StoredSnapshot } from '../engines/engine'
+import { orUndefined, readError } from '../read-error'
 import type { Run } from '../task-run'
 import type { TaskProgress } from '../types'
 import { showArgs } from './args'
@@ -52,15 +53,9 @@ export function showDetail (shown: ShownRun, error: unknown, args: readonly unkn
   }
 }
 
-// A task may fail with anything: an object whose getters throw, a proxy.
-function lineOf (error: unknown): string {
-  try {
-    const { name, message } = Object(error) as Partial<Error>
-    const text = typeof message === 'string' ? `${typeof name === 'string' ? name : 'Error'}: ${message}` : String(error)
-    return cut(text, MAX_MESSAGE)
-  } catch {
-    return 'an error that cannot be read'
-  }
+function lineOf (thrown: unknown): string {
+  const { name, message } = readError(thrown)
+  return cut(name === undefined ? message : `${name}: ${message}`, MAX_MESSAGE)
 }
 
 /** With what it was caused by: "fetch failed" alone says little. */
@@ -70,22 +65,14 @@ function stackOf (error: unknown): string {
   return cut(stacks.join('\ncaused by: '), MAX_STACK)
 }
 
-function ownStackOf (error: unknown): string {
-  try {
-    const { stack, code } = Object(error) as { stack?: unknown, code?: unknown }
-    const text = cut(typeof stack === 'string' ? stack : lineOf(error), MAX_STACK)
-    return typeof code === 'string' ? `${text}\n  code: ${code}` : text
-  } catch {
-    return lineOf(error)
-  }
+function ownStackOf (thrown: unknown): string {
+  const { stack, code } = readError(thrown)
+  const text = cut(stack ?? lineOf(thrown), MAX_STACK)
+  return code === undefined ? text : `${text}\n  code: ${code}`
 }
 
-function causeOf (error: unknown): unknown {
-  try {
-    return (Object(error) as Error).cause ?? undefined
-  } catch {
-    return undefined
-  }
+function causeOf (thrown: unknown): unknown {
+  return orUndefined(() => (Object(thrown) as Error).cause ?? undefined)
 }
 
 function showProgress (progress: TaskProgress | undefined): ShownRun['progress'] {

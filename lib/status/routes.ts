@@ -4,12 +4,12 @@ import { MAX_TIMER_DELAY } from '../checks'
 import {
   FST_ERR_BACKGROUND_ENGINE_AWAY, FST_ERR_BACKGROUND_RUN_FINISHED, FST_ERR_BACKGROUND_RUN_NOT_FOUND
 } from '../errors'
+import { hasLeft } from '../has-left'
 import { isRunId } from '../run-id'
 import type { TaskSnapshot } from '../types'
 import type { Changes } from './changes'
 import { EventStream, type ServerEvent } from './event-stream'
 import { Follower } from './follower'
-import { hasLeft } from './has-left'
 import type { ResolvedStatusOptions } from './options'
 import { waitOf, wantsEvents } from './preferences'
 import { DELETE_SCHEMA, GET_SCHEMA } from './schemas'

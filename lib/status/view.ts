@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { orUndefined, readError } from '../read-error'
 import type { TaskProgress, TaskSnapshot, TaskState } from '../types'
 
 /** What a client is told of a run. */
@@ -59,25 +60,12 @@ export function versionOf (json: string): string {
   return createHash('sha256').update(json).digest('base64url').slice(0, 16)
 }
 
-function errorOf (error: unknown): RunStatus['error'] {
-  const read = (key: string): string | undefined => orUndefined(() => {
-    const value = (error as Record<string, unknown>)[key]
-    return typeof value === 'string' ? value : undefined
-  })
-  return {
-    name: read('name') ?? 'Error',
-    message: read('message') ?? orUndefined(() => String(error)) ?? 'an error that cannot be read',
-    code: read('code')
-  }
+function errorOf (thrown: unknown): RunStatus['error'] {
+  const { name = 'Error', message, code } = readError(thrown)
+  return { name, message, code }
 }
 
 function locationOf (result: unknown): string | undefined {
   const { location } = result as { location?: unknown }
   return typeof location === 'string' && HEADER_VALUE.test(location) ? location : undefined
-}
-
-function orUndefined<T> (read: () => T): T | undefined {
-  try {
-    return read()
-  } catch {}
 }

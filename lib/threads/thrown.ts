@@ -1,6 +1,7 @@
 import { types } from 'node:util'
 import { describe } from '../describe'
 import * as errors from '../errors'
+import { UNREADABLE } from '../read-error'
 import { isUnrecoverable, retryAfter, RetryAfterError, UnrecoverableError } from '../retry-errors'
 import { isCloneable } from './cloneable'
 
@@ -44,7 +45,7 @@ export function toThrown (value: unknown, depth = 0): Thrown {
     }
   } catch {
     // A getter, a proxy.
-    return toThrown(new Error('an error that cannot be read'))
+    return toThrown(new Error(UNREADABLE))
   }
 }
 

@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events'
-import type { ServerResponse } from 'node:http'
-import { connect } from 'node:http2'
+import { connect, type ClientHttp2Stream } from 'node:http2'
+import type { FastifyReply } from 'fastify'
 import t from 'tap'
 import { Feed } from '../../lib/dashboard/feed'
 import type { Frame } from '../../lib/dashboard/frame'
@@ -36,8 +36,8 @@ class Response extends EventEmitter {
     this.emit('close')
   }
 
-  get raw (): ServerResponse {
-    return this as unknown as ServerResponse
+  get reply (): FastifyReply {
+    return { raw: this, request: { raw: this.req } } as unknown as FastifyReply
   }
 }
 
@@ -92,7 +92,7 @@ t.test('a frame is made once for all, and none while nobody listens', async (t) 
   tick()
   t.strictSame([asked, timers()], [[], 0])
   const pages = [new Response(), new Response(), new Response()]
-  for (const page of pages) feed.add(page.raw)
+  for (const page of pages) feed.add(page.reply)
   t.strictSame([asked, timers()], [[true, true, true], 1])
   tick()
   t.strictSame(asked.slice(3), [false])
@@ -105,8 +105,8 @@ t.test('a page that does not take its frames skips them, and its next one is who
   const { feed, tick, asked } = createFeed(t)
   const [slow, quick] = [new Response(), new Response()]
   slow.takes = false
-  feed.add(slow.raw)
-  feed.add(quick.raw)
+  feed.add(slow.reply)
+  feed.add(quick.reply)
   tick()
   tick()
   t.strictSame(slow.written, ['all'], 'nothing is put behind what it has not taken')
@@ -125,7 +125,7 @@ t.test('a page that has taken nothing for a minute is cut off', async (t) => {
   const { feed, tick, timers } = createFeed(t)
   const gone = new Response()
   gone.takes = false
-  feed.add(gone.raw)
+  feed.add(gone.reply)
   for (let second = 1; second < 60; second++) tick()
   t.notOk(gone.destroyed)
   tick()
@@ -137,7 +137,7 @@ t.test('one that takes frames now and then is not', async (t) => {
   const { feed, tick } = createFeed(t)
   const slow = new Response()
   slow.takes = false
-  feed.add(slow.raw)
+  feed.add(slow.reply)
   for (let second = 0; second < 200; second++) {
     tick()
     if (second % 50 === 0) slow.emit('drain')
@@ -148,7 +148,7 @@ t.test('one that takes frames now and then is not', async (t) => {
 t.test('after a quarter of an hour a page has to ask again, so that its hooks are asked as well', async (t) => {
   const { feed, tick } = createFeed(t)
   const page = new Response()
-  feed.add(page.raw)
+  feed.add(page.reply)
   for (let second = 1; second < 900; second++) tick()
   t.strictSame([page.ended, page.written.length], [false, 900])
   tick()
@@ -158,8 +158,8 @@ t.test('after a quarter of an hour a page has to ask again, so that its hooks ar
 t.test('an error of its connection harms nobody', async (t) => {
   const { feed, tick } = createFeed(t)
   const [broken, whole] = [new Response(), new Response()]
-  feed.add(broken.raw)
-  feed.add(whole.raw)
+  feed.add(broken.reply)
+  feed.add(whole.reply)
   broken.emit('error', new Error('reset'))
   broken.destroy()
   tick()
@@ -171,15 +171,15 @@ t.test('one that has left before it was taken leaves nothing', async (t) => {
   const { feed, timers } = createFeed(t)
   const gone = new Response()
   gone.destroyed = true
-  feed.add(gone.raw)
+  feed.add(gone.reply)
   t.strictSame([feed.size, timers(), gone.written.length], [0, 0, 0])
 })
 
 t.test('one whose connection ended before its turn came leaves nothing', async (t) => {
   const { feed, tick, timers } = createFeed(t)
   const [gone, here] = [new Response(), new Response()]
-  feed.add(gone.raw)
-  feed.add(here.raw)
+  feed.add(gone.reply)
+  feed.add(here.reply)
   gone.req.socket.destroyed = true
   tick()
   t.strictSame([feed.size, gone.written, here.written], [1, ['all'], ['all', 'recent']])
@@ -210,8 +210,8 @@ t.test('at its close all end, and those that take nothing are cut off', async (t
   const { feed, timers } = createFeed(t)
   const [slow, quick] = [new Response(), new Response()]
   slow.takes = false
-  feed.add(slow.raw)
-  feed.add(quick.raw)
+  feed.add(slow.reply)
+  feed.add(quick.reply)
   feed.close()
   t.strictSame([slow.destroyed, slow.ended, quick.destroyed, quick.ended, feed.isClosed], [true, false, false, true, true])
   t.strictSame([feed.size, timers()], [0, 0], 'whether they are told of it or not')
@@ -309,4 +309,25 @@ t.test('over HTTP/2 it is the same', async (t) => {
   stream.once('end', () => session.close())
   await app.close()
   t.ok(stream.readableEnded)
+})
+
+t.test('over HTTP/2, pages that leave on a connection that stays make room for others', async (t) => {
+  const app = await createDashboard(t, { server: { http2: true } as object })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const session = connect(app.listeningOrigin)
+  t.teardown(() => session.destroy())
+  const open = async (): Promise<{ stream: ClientHttp2Stream, status: number }> => {
+    const stream = session.request({ ':path': '/background/feed' })
+    const [headers] = await once(stream, 'response')
+    return { stream, status: headers[':status'] }
+  }
+  const pages = await Promise.all(Array.from({ length: 100 }, open))
+  const refused = await open()
+  t.equal(refused.status, 503)
+  for (const { stream } of pages) stream.close()
+  for (;;) {
+    const { stream, status } = await open()
+    stream.close()
+    if (status === 200) break
+  }
 })

@@ -9,15 +9,19 @@ t.test('what can be stored of an error is stored', async (t) => {
 
 t.test('what is no error is stored as one', async (t) => {
   for (const value of [undefined, null, 0, 'text', Symbol('symbol'), {}, []]) {
-    t.strictSame(toStoredError(value, 'AbortError'), { name: 'AbortError', message: String(value) })
+    t.strictSame(toStoredError(value, 'AbortError'), { name: 'AbortError', message: String(value), code: undefined, stack: undefined })
   }
 })
 
 t.test('what cannot be read is stored as an error', async (t) => {
-  const hostile = { get message () { throw new Error('unreadable') } }
-  for (const value of [hostile, Object.create(null), { message: 'x', get name () { throw new Error('unreadable') } }]) {
-    t.strictSame(toStoredError(value), { name: 'Error', message: 'an error that cannot be read' })
+  const trap = (): never => { throw new Error('unreadable') }
+  for (const value of [{ get message () { return trap() } }, Object.create(null), new Proxy({}, { get: trap })]) {
+    t.strictSame(toStoredError(value), { name: 'Error', message: 'an error that cannot be read', code: undefined, stack: undefined })
   }
+  t.strictSame(
+    toStoredError({ message: 'what can be', get name () { return trap() } }),
+    { name: 'Error', message: 'what can be', code: undefined, stack: undefined }
+  )
 })
 
 t.test('what PostgreSQL has not in texts is replaced', async (t) => {
