@@ -1,5 +1,5 @@
 // The questions, in the order of the report, and where their results are kept.
-export const QUESTIONS = ['cost', 'latency', 'fairness', 'throughput', 'memory', 'peers', 'losses', 'engines', 'dashboard', 'otel', 'threads', 'shutdown', 'scale']
+export const QUESTIONS = ['cost', 'latency', 'fairness', 'throughput', 'memory', 'peers', 'losses', 'engines', 'dashboard', 'listeners', 'otel', 'threads', 'shutdown', 'scale']
 
 export const RESULTS = new URL('../results/', import.meta.url)
 
