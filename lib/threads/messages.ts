@@ -63,3 +63,12 @@ export interface ToThread {
 export function toBuffer ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
   return Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength)
 }
+
+/**
+ * What a buffer has, in memory of its own: a clone brings all the memory that the buffer is a part of, such as the pool
+ * that Node takes small ones from. Shared memory stays shared.
+ */
+export function inOwnMemory (bytes: Buffer): Uint8Array {
+  const { buffer, byteLength } = bytes
+  return byteLength === buffer.byteLength || buffer instanceof SharedArrayBuffer ? bytes : new Uint8Array(bytes)
+}

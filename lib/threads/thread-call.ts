@@ -3,7 +3,7 @@ import { MessageChannel, receiveMessageOnPort, type MessagePort } from 'node:wor
 import { FST_ERR_BACKGROUND_THREAD_ENDED } from '../errors'
 import type { TaskContext } from '../types'
 import { notCloneable } from './cloneable'
-import { toBuffer, type Answer, type FromThread, type Job, type LogLine, type SentContext, type ToThread } from './messages'
+import { inOwnMemory, toBuffer, type Answer, type FromThread, type Job, type LogLine, type SentContext, type ToThread } from './messages'
 import type { Piscina } from './piscina'
 import { writeLine } from './thread-log'
 import { fromThrown, toThrown } from './thrown'
@@ -110,9 +110,9 @@ export class ThreadCall {
   }
 
   #job (port: MessagePort): Job {
-    const args = this.#args
-    if (args === undefined) return { file: this.#file, call: undefined, port }
-    const buffers = args.flatMap((arg, index) => Buffer.isBuffer(arg) ? [index] : [])
+    if (this.#args === undefined) return { file: this.#file, call: undefined, port }
+    const buffers = this.#args.flatMap((arg, index) => Buffer.isBuffer(arg) ? [index] : [])
+    const args = this.#args.map((arg) => Buffer.isBuffer(arg) ? inOwnMemory(arg) : arg)
     return { file: this.#file, call: { args, buffers, context: this.#sent }, port }
   }
 

@@ -5,7 +5,7 @@ import { FST_ERR_BACKGROUND_INVALID_TASK } from '../errors'
 import { assertTaskFunction } from '../task'
 import type { TaskFunction } from '../types'
 import { notCloneable } from './cloneable'
-import { toBuffer, type FromThread, type Job, type SentCall, type ToThread } from './messages'
+import { inOwnMemory, toBuffer, type FromThread, type Job, type SentCall, type ToThread } from './messages'
 import { ThreadContext } from './thread-context'
 import { fromThrown, toThrown } from './thrown'
 import type { WorkerFile } from './worker-file'
@@ -30,7 +30,8 @@ async function answer (fn: TaskFunction<never[]>, { args, buffers }: SentCall, c
   for (const index of buffers) args[index] = toBuffer(args[index] as Uint8Array)
   const result = await callInContext(context, fn, args as never[])
   try {
-    say({ kind: 'result', result, isBuffer: Buffer.isBuffer(result) })
+    if (Buffer.isBuffer(result)) say({ kind: 'result', result: inOwnMemory(result), isBuffer: true })
+    else say({ kind: 'result', result, isBuffer: false })
   } catch {
     throw notCloneable(context.name, 'result', result)
   }

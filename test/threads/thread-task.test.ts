@@ -45,6 +45,16 @@ t.test('a buffer is a buffer on the other side', async (t) => {
   t.strictSame(await toBuffer('text'), Buffer.from('text'))
 })
 
+t.test('of the memory that a buffer is a part of, only its own goes along; shared memory is shared', async (t) => {
+  const memoryOf = threadTask<(buffer: Buffer) => object>(fixture(), { export: 'memoryOf' })
+  const large = Buffer.alloc(1_000_000, 'a')
+  t.strictSame(await memoryOf(large.subarray(10, 13)), { bytes: 3, isShared: false, text: 'aaa' })
+  t.strictSame(await memoryOf(large.subarray(5, 5)), { bytes: 0, isShared: false, text: '' })
+  t.strictSame(await memoryOf(Buffer.from(new SharedArrayBuffer(8), 2, 2)), { bytes: 8, isShared: true, text: '\0\0' })
+  const toBuffer = threadTask<(text: string) => Buffer>(fixture(), { export: 'toBuffer' })
+  t.equal((await toBuffer('text')).buffer.byteLength, 4)
+})
+
 t.test('the context of a task is in the thread', async (t) => {
   const context = threadTask<() => object>(fixture(), { export: 'context' })
   const app = await createThreadsApp(t)
