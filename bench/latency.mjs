@@ -23,7 +23,11 @@ const QUANTILES = { p50: 0.5, p95: 0.95, p99: 0.99, 'p99.9': 0.999 }
 const NONE = 'no tasks'
 const ASYNC = '50 ms, asynchronous, each'
 const BY_HAND = '50 ms, asynchronous, each, by hand'
+const ROWS = '10 × 20 µs, synchronous, each'
+const BURNING = '10 ms of CPU, one in 100'
 const THREADS = '10 ms of CPU, one in 100, in threads'
+// How many a request.
+const TASKS = { [NONE]: 0, [ASYNC]: 1, [BY_HAND]: 1, [ROWS]: ROW, [BURNING]: 1 / CPU_EVERY, [THREADS]: 1 / CPU_EVERY }
 const BURN_FILE = new URL('lib/burn.mjs', import.meta.url)
 
 let ran = 0
@@ -63,11 +67,11 @@ export const variants = {
     return () => ran
   },
 
-  '10 × 20 µs, synchronous, each': async (app) => await serve(app, (reply) => {
+  [ROWS]: async (app) => await serve(app, (reply) => {
     for (let i = 0; i < ROW; i++) reply.background.addTask(burn, 0.02)
   }),
 
-  '10 ms of CPU, one in 100': async (app) => await serve(app, (reply, number) => {
+  [BURNING]: async (app) => await serve(app, (reply, number) => {
     if (number % CPU_EVERY === 0) reply.background.addTask(burn, 10)
   }),
 
@@ -80,12 +84,6 @@ export const variants = {
   }
 }
 
-const TASKS = [() => 0, ...Array(2).fill((requests) => requests), (requests) => requests * ROW, ...Array(2).fill((requests) => requests / CPU_EVERY)]
-
-function tasksOf (name, requests) {
-  return TASKS[Object.keys(variants).indexOf(name)](requests)
-}
-
 export async function measure ({ smoke }) {
   const [processes, rounds, requests, first] = smoke ? [1, 1, 200, 100] : [5, 12, 2_000, 10_000]
   const values = await takeTurns(Object.keys(variants), {
@@ -95,10 +93,10 @@ export async function measure ({ smoke }) {
     // Fewer than some thousand, and it is the compiler that is measured.
     async open (name) {
       const server = await openServer(import.meta.url, name)
-      await measureRequests(server, { name, requests: first, tasks: tasksOf(name, first) })
+      await measureRequests(server, { name, requests: first, tasks: first * TASKS[name] })
       return server
     },
-    measure: (server, name) => measureLatency(server, name, requests, tasksOf(name, requests))
+    measure: (server, name) => measureLatency(server, name, requests, requests * TASKS[name])
   })
   return { rounds, values: columns(values) }
 }
