@@ -1,6 +1,7 @@
 // Applications over a real Redis.
 import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
+import { Queue } from 'bullmq'
 import type { FastifyInstance } from 'fastify'
 import background from '../lib/index'
 import { bullmq } from '../lib/engines/bullmq'
@@ -73,6 +74,27 @@ test('D7: an application starts without its Redis, and works when that is there'
   await redis.start()
   await worksAgain(app)
   await until(() => ran > 0)
+})
+
+test('D4: a job that was written by hand and would poison prototypes fails, and the next one runs', async (t) => {
+  const redis = await startRedis(t)
+  const name = randomUUID()
+  const queue = new Queue(name, { connection: { port: redis.port } })
+  t.teardown(() => queue.close())
+  const calls: unknown[] = []
+  const errors: unknown[] = []
+  const done = latch()
+  const task = durable('task', (arg: unknown) => {
+    calls.push(arg)
+    done.open()
+  })
+  await createStoringApp(t, redis, task as never, { onTaskError: (error) => { errors.push(error) } }, name)
+  for (const arg of [JSON.parse('{"a":[{"__proto__":{"x":1}}]}'), { constructor: { prototype: {} } }, 'fine']) await queue.add('task', { args: [arg] })
+  await done
+  await until(() => errors.length === 2)
+
+  t.strictSame(calls, ['fine'])
+  t.match(errors, [{ message: /args\[0\]\.a\[0\]\.__proto__/ }, { message: /args\[0\]\.constructor/ }])
 })
 
 test('D5: a task that is at work at shutdown is handed back, and run by another process, in the same attempt', async (t) => {

@@ -74,8 +74,7 @@ test('BullMQ on Redis', async (t) => {
     const queue = new Queue(name, { connection: { port: redis.port } })
     t.teardown(() => queue.close())
     const broken: unknown[] = [undefined, null, 5, [], {}, { args: {} }, { args: [], reqId: 1 }, { args: [], meta: [] },
-      { args: [], meta: { a: 1 } }, { args: [], cancelled: 1 }, { args: [], round: 'x' },
-      { args: [JSON.parse('{"a":[{"__proto__":{"x":1}}]}')] }, { args: [{ constructor: { prototype: {} } }] }]
+      { args: [], meta: { a: 1 } }, { args: [], cancelled: 1 }, { args: [], round: 'x' }]
     for (const data of broken) await queue.add('task', data)
     await queue.add('', { args: [] })
     await queue.add('task', { args: [] }, { jobId: 'unreadable' })
