@@ -4,7 +4,7 @@ import t from 'tap'
 import { getTaskContext } from '../../lib/context'
 import background from '../../lib/index'
 import { createApp } from '../helpers/app'
-import { turn, until } from '../helpers/latch'
+import { latch, turn, until } from '../helpers/latch'
 import { createTracedApp, setGlobals } from '../helpers/otel'
 import { AT_ONCE, never } from '../helpers/policies'
 import { serve } from '../helpers/serve'
@@ -208,10 +208,13 @@ t.test('otel: runs of another application are not its own', async (t) => {
 
 t.test('otel: runs that shutdown waits for, and those that it ends, have their spans', async (t) => {
   const { app, spans } = await createTracedApp(t, { closeTimeout: 20 })
-  const slow = app.background.addTask(async function slow () { await turn() })
+  const goOn = latch()
+  const slow = app.background.addTask(async function slow () { await goOn })
   app.background.addTask(defineTask(never, { name: 'endless' }))
   await until(() => slow.state === 'active')
-  await app.close()
+  const closed = app.close()
+  goOn.open()
+  await closed
   t.strictSame(spans().map(({ name, attributes }) => [name, attributes['fastify.background.outcome']]),
     [['process slow', 'completed'], ['process endless', 'cancelled']])
 })
