@@ -1,6 +1,6 @@
 import type { Job } from 'bullmq'
 import { isAboutJob } from './bullmq-failure'
-import type { Server } from './bullmq-server'
+import type { Bullmq, Server } from './bullmq-server'
 
 // BullMQ goes by this message.
 const CONNECTION_CLOSED = 'Connection is closed.'
@@ -16,17 +16,17 @@ interface Listeners {
  * Makes BullMQ write the outcome of a job for as long as it takes. By itself it tries again only after some errors of a
  * connection; after any other it would take a completed task for a failed one, and have it run again.
  *
- * @returns the job.
+ * @returns the class of such jobs.
  */
-export function insist (job: Job, { refuses, isConflict }: Server, { report, lost }: Listeners): Job {
-  const complete = job.moveToCompleted.bind(job)
-  const fail = job.moveToFailed.bind(job)
-  const insistent = async <T>(write: () => Promise<T>): Promise<T> => {
+export function insistent (
+  { Job }: Pick<Bullmq, 'Job'>, { refuses, isConflict }: Pick<Server, 'refuses' | 'isConflict'>, { report, lost }: Listeners
+): Bullmq['Job'] {
+  async function insist<T> ({ id }: Job, write: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
         return await write()
       } catch (error) {
-        if (isAboutJob(error)) lost(job.id as string)
+        if (isAboutJob(error)) lost(id as string)
         if (isAboutJob(error) || refuses(error)) throw error
         if (isConflict(error)) continue
         report(error)
@@ -34,7 +34,14 @@ export function insist (job: Job, { refuses, isConflict }: Server, { report, los
       }
     }
   }
-  job.moveToCompleted = (...args) => insistent(() => complete(...args))
-  job.moveToFailed = (...args) => insistent(() => fail(...args))
-  return job
+
+  return class InsistentJob extends Job {
+    override async moveToCompleted (...args: Parameters<Job['moveToCompleted']>): ReturnType<Job['moveToCompleted']> {
+      return await insist(this, () => super.moveToCompleted(...args))
+    }
+
+    override async moveToFailed (...args: Parameters<Job['moveToFailed']>): ReturnType<Job['moveToFailed']> {
+      return await insist(this, () => super.moveToFailed(...args))
+    }
+  } as Bullmq['Job']
 }

@@ -115,7 +115,7 @@ export function progressOf (progress: unknown): StoredSnapshot['progress'] {
 }
 
 /** Reads a job even where its data is not JSON: then the data is `null`, which is a defect. */
-export function readJob ({ Job }: Bullmq, queue: JobQueue | JobWorker, json: JobJson, id: string): Job {
+export function readJob ({ Job }: Pick<Bullmq, 'Job'>, queue: JobQueue | JobWorker, json: JobJson, id: string): Job {
   try {
     const job = Job.fromJSON(queue as never, json, id)
     job.data = isPacked(job.data) ? JSON.parse(job.data.json) : job.data

@@ -1,7 +1,7 @@
 import type { KeepJobs } from 'bullmq'
 import { BLOCKING_TIMEOUT, Consumer } from './bullmq-consumer'
 import type { Deliveries } from './bullmq-deliveries'
-import { insist } from './bullmq-insist'
+import { insistent } from './bullmq-insist'
 import { readJob } from './bullmq-job'
 import type { Keep, ResolvedOptions } from './bullmq-options'
 import type { JobWorker, Server } from './bullmq-server'
@@ -16,6 +16,7 @@ export function startWorker (
 ): Consumer<JobWorker> {
   const { bullmq, classes, consumer } = server
   const { queue, concurrency, lockDuration, keepCompleted, keepFailed, timeout } = options
+  const Job = insistent(bullmq, server, { report, lost: (id) => deliveries.lost(id) })
   return new Consumer(server, () => {
     const worker = new classes.Worker(queue, deliveries.process, {
       ...consumer,
@@ -33,10 +34,9 @@ export function startWorker (
     })
     worker.on('completed', (job) => deliveries.written(job.id as string))
     worker.on('failed', (job) => deliveries.written(job?.id as string))
-    const listeners = { report, lost: (id: string) => deliveries.lost(id) }
     // One that BullMQ cannot read would never be handed to us, and come back for ever.
     Object.assign(worker, {
-      createJob: (json: Parameters<typeof readJob>[2], id: string) => insist(readJob(bullmq, worker, json, id), server, listeners)
+      createJob: (json: Parameters<typeof readJob>[2], id: string) => readJob({ Job }, worker, json, id)
     })
     return worker
   }, report)

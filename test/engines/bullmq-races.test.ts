@@ -7,7 +7,7 @@ import t from 'tap'
 import { Changes } from '../../lib/engines/bullmq-changes'
 import { Consumer } from '../../lib/engines/bullmq-consumer'
 import { cancelJob } from '../../lib/engines/bullmq-control'
-import { insist } from '../../lib/engines/bullmq-insist'
+import { insistent } from '../../lib/engines/bullmq-insist'
 import { Deliveries } from '../../lib/engines/bullmq-deliveries'
 import { postgresServer } from '../../lib/engines/bullmq-postgres'
 import { redisServer } from '../../lib/engines/bullmq-redis'
@@ -83,9 +83,7 @@ for (const [what, error, isTriedAgain] of [
     t.test(`R2: ${write}: where the server says ${what}, BullMQ ${isTriedAgain ? 'tries again' : 'lets go'}`, async (t) => {
       const reported: unknown[] = []
       const lost: string[] = []
-      const refuse = async (): Promise<never> => { throw error }
-      const job = insist({ id: 'id', moveToCompleted: refuse, moveToFailed: refuse } as unknown as Job,
-        postgresServer({ pool: undefined, url: 'postgres://127.0.0.1:1/none', migrate: false, timeout: 5 }), { report: (error) => { reported.push(error) }, lost: (id) => { lost.push(id) } })
+      const job = insistentJob(async () => { throw error }, { report: (error) => { reported.push(error) }, lost: (id) => { lost.push(id) } })
 
       await t.rejects(job[write](error, 'token'), isTriedAgain ? { message: 'Connection is closed.', cause: error } : error)
       t.strictSame(reported, isTriedAgain ? [error] : [])
@@ -101,11 +99,22 @@ t.test('R2: an outcome that another transaction was in the way of is written aga
     if (++tries < 3) throw conflict
     return 'written'
   }
-  const job = insist({ moveToCompleted: write, moveToFailed: write } as unknown as Job,
-    postgresServer({ pool: undefined, url: 'postgres://127.0.0.1:1/none', migrate: false, timeout: 5 }), { report: () => { t.fail('it is no trouble') }, lost: () => {} })
+  const job = insistentJob(write, { report: () => { t.fail('it is no trouble') }, lost: () => {} })
 
   t.equal(await job.moveToCompleted('result', 'token') as unknown, 'written')
 })
+
+/** A job that is written by this function. */
+function insistentJob (write: () => Promise<unknown>, listeners: Parameters<typeof insistent>[2]): Job {
+  class FakeJob {
+    readonly id = 'id'
+    moveToCompleted (): Promise<unknown> { return write() }
+    moveToFailed (): Promise<unknown> { return write() }
+  }
+  const server = postgresServer({ pool: undefined, url: 'postgres://127.0.0.1:1/none', migrate: false, timeout: 5 })
+  const Insistent = insistent({ Job: FakeJob } as never, server, listeners)
+  return new (Insistent as unknown as new () => Job)()
+}
 
 /** One of BullMQ's loops, whose steps wait for the test. */
 class Runner extends EventEmitter {
