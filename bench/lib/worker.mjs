@@ -12,7 +12,7 @@ process.on('message', async (order) => {
   const elapsed = (performance.now() - began) * 1000
   const { user, system } = process.cpuUsage(before)
   // What comes before and after may be left out by the variant.
-  process.send({ cpu: user + system, elapsed: outcome.elapsed ?? elapsed, outcome })
+  process.send({ cpu: outcome.cpu ?? user + system, elapsed: outcome.elapsed ?? elapsed, outcome })
 })
 // Whatever it still holds.
 process.on('disconnect', () => process.exit())
