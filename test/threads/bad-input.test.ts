@@ -9,7 +9,7 @@ import { fixture, keepThreads } from '../helpers/threads'
 
 const { FST_ERR_BACKGROUND_INVALID_TASK: INVALID, FST_ERR_BACKGROUND_NOT_CLONEABLE: NOT_CLONEABLE } = errorCodes
 
-t.setTimeout(120_000)
+t.setTimeout(600_000)
 keepThreads(t, { maxThreads: 1 })
 
 const echo = threadTask<(...values: unknown[]) => unknown>(fixture(), { export: 'echo', name: 'echo' })

@@ -11,7 +11,7 @@ type Shared = ReturnType<typeof sharedNumbers>
 type Policy = background.TaskOptions
 
 // Each test that ends a thread waits for another.
-t.setTimeout(120_000)
+t.setTimeout(600_000)
 // Some 64 MiB are taken by what the test runner loads into a thread.
 const options = { maxThreads: 1, abortTimeout: 10, maxMemory: 512 }
 const report = listen('a thread without a task has failed')

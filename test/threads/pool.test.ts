@@ -17,7 +17,7 @@ import { createThreadsApp, fixture, isAtWork, letGo, sharedNumbers, watchThreads
 
 type Shared = ReturnType<typeof sharedNumbers>
 
-t.setTimeout(120_000)
+t.setTimeout(600_000)
 const block = threadTask<(shared: Shared) => number>(fixture(), { export: 'block' })
 const echo = threadTask<(value: object) => object>(fixture(), { export: 'echo' })
 const where = threadTask<() => { threadId: number }>(fixture())
