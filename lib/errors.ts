@@ -1,8 +1,9 @@
 import { createError, type FastifyErrorConstructor } from '@fastify/error'
 
 /**
- * A value that cannot be a task: thrown by `addTask`, `addTasks`, `defineTask`, the constructors of `BackgroundTask` and
- * `BackgroundTasks`, and at boot for a route's `background` option. What an attempt fails with that returned a generator.
+ * A value that cannot be a task: thrown by `addTask`, `addTasks`, `defineTask`, `threadTask`, `reply.accepted()`, the
+ * constructors of `BackgroundTask` and `BackgroundTasks`, and at boot for a route's `background` option and for a thread's
+ * file without its function. What an attempt fails with that returned a generator.
  */
 export const FST_ERR_BACKGROUND_INVALID_TASK: FastifyErrorConstructor<{
   code: 'FST_ERR_BACKGROUND_INVALID_TASK', statusCode: 500
@@ -11,8 +12,9 @@ export const FST_ERR_BACKGROUND_INVALID_TASK: FastifyErrorConstructor<{
 )
 
 /**
- * A wrong or unknown option of the plugin, of a definition or of a group: thrown at register, by `defineTask` or by the
- * constructor. Also thrown by `this.progress()` and by the constructor of `RetryAfterError`, for a wrong value.
+ * A wrong or unknown option of the plugin, of a sub-path, of an engine, of a definition or of a group, or an optional
+ * package that is missing: thrown at register, by `defineTask` or by the constructor. Also thrown by `this.progress()` and
+ * by the constructor of `RetryAfterError`, for a wrong value.
  */
 export const FST_ERR_BACKGROUND_INVALID_OPTION: FastifyErrorConstructor<{
   code: 'FST_ERR_BACKGROUND_INVALID_OPTION', statusCode: 500

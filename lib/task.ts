@@ -150,6 +150,7 @@ function notATask (where: string, value: unknown): Error {
     return new FST_ERR_BACKGROUND_INVALID_TASK(where, 'a function or a BackgroundTask',
       'a Promise: pass the function and its arguments, not the result of calling it')
   }
+  if (value instanceof BackgroundTask) return new FST_ERR_BACKGROUND_INVALID_TASK(where, 'a function', 'a BackgroundTask')
   if (value instanceof BackgroundTasks) {
     return new FST_ERR_BACKGROUND_INVALID_TASK(where, 'one task', 'a group of BackgroundTasks: pass it to addTasks()')
   }

@@ -97,8 +97,9 @@ export interface TaskDefinition<A extends unknown[] = never[], R = unknown> {
  * Where a run stands: `queued → active → completed | failed`; `active → retrying → active`; `queued → discarded` (its
  * condition was not met, its group stopped, or shutdown came first); `queued → failed` (its `when` threw);
  * `queued | active | retrying → cancelled` (by `cancel`, or, once it has started, by shutdown). Of a durable task:
- * `queued → stored` when others may take it up, and `stored → active` if this process does; `queued → failed` where it
- * could not be stored; `queued | active | retrying → stored` where shutdown has handed it back.
+ * `queued → stored` when others may take it up, and `stored → queued → active` if this process does; `retrying → stored`
+ * where any process may make the next attempt; `queued → failed` where it could not be stored;
+ * `queued | active | retrying → stored` where shutdown has handed it back.
  */
 export type TaskState = 'queued' | 'active' | 'retrying' | 'completed' | 'failed' | 'discarded' | 'cancelled' | 'stored'
 
@@ -115,7 +116,7 @@ export interface TaskRun<R = unknown> {
   readonly progress: TaskProgress | undefined
   /**
    * What the last attempt threw or rejected with, as it was, while the run is `retrying` and when it has `failed`; why
-   * it was `cancelled`, or `discarded` by shutdown; else `undefined`.
+   * it was `cancelled`, or `discarded` or handed back by shutdown; else `undefined`.
    */
   readonly error: unknown
   /** What the task returned or resolved with; `undefined` where it has not completed. */

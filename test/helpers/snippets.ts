@@ -1,5 +1,5 @@
-// Runs the code of the documents: as it stands there, but for a free port, a silent log, places of their own for engines,
-// and the library from its source.
+// Runs the code of the documents: as it stands there, but for a free port, a silent log, no limit to the time that a plugin
+// takes to load, places of their own for engines, and the library from its source.
 import { writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -121,7 +121,8 @@ function transpile ({ file, line, language, source }: Snippet, url: string): str
 /** Fastify, which keeps track of what is made of it. */
 function watched ({ apps, routes }: Running): unknown {
   function create (options: FastifyServerOptions = {}): FastifyInstance {
-    const app = fastify.fastify({ ...options, logger: false })
+    // Under the test runner, a thread takes its time to start.
+    const app = fastify.fastify({ ...options, logger: false, pluginTimeout: 0 })
     apps.push(app)
     app.addHook('onRoute', ({ method, url }: RouteOptions) => {
       for (const each of [method].flat()) if (each !== 'HEAD') routes.push({ app, method: each, url })
