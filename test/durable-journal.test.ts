@@ -29,6 +29,14 @@ t.test('D5: with the journal, what shutdown hands back is begun once here, and o
   t.strictSame(task.calls.flat().sort(), ['first', 'second'])
 })
 
+t.test('with the journal, find() knows of a run that has just ended here what it came to', async (t) => {
+  const task = durable('task', async () => 42)
+  const app = await createApp(t, { engine: journal({ location: t.testdir() }), tasks: [task], history: {} })
+  await app.ready()
+  const { id } = await app.background.addTask(task).finished()
+  t.match(await app.background.find(id), { state: 'completed', result: 42 })
+})
+
 t.test('R5: with the journal, a run that is cancelled while it is held does not come again', async (t) => {
   const location = t.testdir()
   const task = recorder('task')

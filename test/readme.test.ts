@@ -114,6 +114,14 @@ t.test('the README has every option, every error and every name that the package
   }
 })
 
+t.test('a row of a table has a table: without one it is no more than text', async (t) => {
+  for (const file of documents()) {
+    for (const paragraph of read(file).replace(/^```.*?^```/gms, '').split(/\n\s*\n/)) {
+      if (paragraph.startsWith('|')) t.match(paragraph.split('\n')[1], /^\|(?: *:?-+:? *\|)+$/, `${file}: ${paragraph.slice(0, 60)}`)
+    }
+  }
+})
+
 t.test('docs/design-notes.md has every file of lib and every dependency, and no other', async (t) => {
   const rows = [...read('docs/design-notes.md').matchAll(/^\| (.+?) \| .+ \|$/gm)].map(([, names]) => names.split(', '))
   const files = rows.flat().filter((name) => name.startsWith('`')).map((name) => name.slice(1, -1)).filter((name) => name !== 'lib/')
@@ -191,7 +199,7 @@ function isThere (command: string): boolean {
   if (script !== undefined) return script in manifest.scripts
   const [, file] = /^(?:bash |npx tap run |node )(\S+)/.exec(command) ?? []
   if (file !== undefined) return existsSync(join(ROOT, file))
-  return ['npm ci', 'npm test', 'npm i fastify-background'].includes(command)
+  return ['npm ci', 'npm test', 'npm i fastify fastify-background'].includes(command)
 }
 
 function anchorsOf (file: string): string[] {

@@ -4,7 +4,7 @@ import { createApp } from './helpers/app'
 import { counts } from './helpers/counts'
 import { serve } from './helpers/serve'
 
-const { BackgroundTask, BackgroundTasks } = background
+const { BackgroundTask, BackgroundTasks, defineTask } = background
 
 const functions: Record<string, () => unknown> = {
   'a function': function () {},
@@ -60,6 +60,12 @@ for (const [what, [value, got]] of Object.entries(invalid)) {
     t.strictSame(app.background.stats(), counts(), 'nothing is accepted')
   })
 }
+
+t.test('where a function is wanted, a BackgroundTask is refused as one', async (t) => {
+  const task = new BackgroundTask(() => {}) as unknown as () => void
+  refuses(t, () => new BackgroundTask(task), /^new BackgroundTask\(\): expected a function, got a BackgroundTask$/)
+  refuses(t, () => defineTask(task), /^defineTask\(\): expected a function, got a BackgroundTask$/)
+})
 
 t.test('the error of a wrong task is thrown in the stack of the caller', async (t) => {
   const app = await createApp(t)
