@@ -154,6 +154,7 @@ export class Background implements AppBackground, RunHome, GroupOwner {
 
   groupEnded (group: GroupRun): void {
     unlink(group)
+    this.#lane.noteEnded()
     this.onChange?.()
   }
 

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { describe } from './describe'
 import { FST_ERR_BACKGROUND_INVALID_OPTION } from './errors'
 
@@ -11,7 +12,7 @@ export type Checks<T> = Readonly<Record<keyof T, Check>>
 export const MAX_TIMER_DELAY = 2_147_483_647
 
 export const aFunction: Check = ['a function', (value) => typeof value === 'function']
-export const anObject: Check = ['an object', (value) => typeof value === 'object' && value !== null && !Array.isArray(value)]
+export const anObject: Check = ['an object', (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && !types.isPromise(value)]
 export const aBoolean: Check = ['true or false', (value) => typeof value === 'boolean']
 export const aName: Check = ['a string that is not empty', (value) => typeof value === 'string' && value !== '']
 export const atLeastOne: Check = ['an integer of at least 1, or Infinity',

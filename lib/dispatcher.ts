@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { performance } from 'node:perf_hooks'
 import process from 'node:process'
 import timers from 'node:timers'
@@ -22,6 +23,9 @@ export interface Startable {
 // Long enough to start hundreds of short tasks, short enough not to be felt by a request (R2).
 const TURN_MS = 1
 
+// A turn belongs to nobody: it is not to hold the stores of the place that asked for it.
+const outside = new AsyncResource('BackgroundDispatcher')
+
 // What waits for a turn of the event loop, and what may still have its start in the present one.
 const ready = new Fifo<Startable>()
 const successors = new Fifo<Startable>()
@@ -45,7 +49,7 @@ export function dispatch (item: Startable): void {
   ready.push(item)
   if (scheduled) return
   scheduled = true
-  setImmediate(takeTurn)
+  outside.runInAsyncScope(setImmediate, undefined, takeTurn)
 }
 
 /**

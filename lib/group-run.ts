@@ -24,6 +24,9 @@ export class GroupRun implements RunOwner, Startable, Linked {
   // As many as the group's concurrency admits: at work, or in line for a slot.
   readonly #started = new Set<Run>()
   readonly #lane: Lane<Run>
+  // Of those that were added.
+  #unfinished = 0
+  #begun = false
   #stopped = false
   #over = false
 
@@ -44,6 +47,7 @@ export class GroupRun implements RunOwner, Startable, Linked {
 
   add (run: Run): void {
     this.#waiting.push(run)
+    this.#unfinished++
   }
 
   /** Keeps the waiting runs that `keep` is true for: it has ended the others. @returns whether any is left. */
@@ -54,6 +58,7 @@ export class GroupRun implements RunOwner, Startable, Linked {
 
   /** Its turn, with a slot for the first of its runs. */
   start (time: number): void {
+    this.#begun = true
     this.#fill()
     this.#lane.start(time)
     this.#endIfDone()
@@ -64,9 +69,12 @@ export class GroupRun implements RunOwner, Startable, Linked {
   }
 
   ended (run: Run): void {
+    this.#unfinished--
     this.#owner.ended(run)
     if (!this.#started.delete(run)) {
       this.#waiting.noteEnded()
+      // All were ended before its turn, which it need not wait for.
+      if (!this.#begun && this.#unfinished === 0) this.#endIfDone()
       return
     }
     if (run.state === 'failed' && this.#onFailure === 'stop' && !this.#stopped) this.#stop()

@@ -1,5 +1,5 @@
 import type { Startable } from './dispatcher'
-import type { Slots } from './slots'
+import type { Slots, Standing } from './slots'
 import { Waiting } from './waiting'
 
 interface Item extends Startable {
@@ -7,7 +7,7 @@ interface Item extends Startable {
 }
 
 /** Items that wait for nothing but a slot. However many there are, they stand in line at one place. */
-export class Lane<T extends Item> implements Startable {
+export class Lane<T extends Item> implements Standing {
   readonly #slots: Slots
   readonly #items = new Waiting<T>()
   #inLine = false
@@ -29,6 +29,12 @@ export class Lane<T extends Item> implements Startable {
   /** One may have ended before its turn. */
   noteEnded (): void {
     this.#items.noteEnded()
+  }
+
+  leave (): boolean {
+    if (!this.#items.isExhausted()) return false
+    this.#inLine = false
+    return true
   }
 
   /** Its turn, with a slot: starts the first, and asks for another turn if more wait. */

@@ -5,9 +5,8 @@ import type { Engine } from './engines/engine'
 import { payloadOf } from './entry'
 import { resolveOptions, type ResolvedOptions } from './options'
 import { ReplyQueue } from './reply-queue'
-import { compileRouteTasks, type RouteEntry } from './route-tasks'
+import { assertRoom, compileRouteTasks, membersOf, type RouteEntry } from './route-tasks'
 import { Shutdown, slices } from './shutdown'
-import { BackgroundTask, BackgroundTasks } from './task'
 import type { BackgroundOptions } from './types'
 
 const kQueue = Symbol('fastify-background.queue')
@@ -56,8 +55,10 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
   })
 
   function prepareRoute (route: RouteOptions): void {
-    const tasks = compileRouteTasks(`Route ${String(route.method)} ${route.url}`, route.background, route.config?.background)
+    const name = `Route ${String(route.method)} ${route.url}`
+    const tasks = compileRouteTasks(name, route.background, route.config?.background)
     for (const task of tasks) for (const each of membersOf(task)) payloadOf(background, each.fn, each.args)
+    assertRoom(name, tasks, options.maxPending)
     // Fastify sets `url` and `method` itself. Where they are new to it, the V8 of Node 20 gives each route's config a hidden
     // class of its own, and what reads them is slow.
     route.config = Object.assign({ url: route.url, method: route.method }, route.config, { [kRouteTasks]: tasks })
@@ -184,11 +185,6 @@ function routeTasksOf (reply: FastifyReply): readonly RouteEntry[] {
 // Of a route that is older than the plugin, `config` is all that is left to read (A2).
 function earlyRouteTasksOf (reply: FastifyReply): readonly RouteEntry[] {
   return compileRouteTasks(`Route ${reply.request.method} ${reply.request.url}`, configOf(reply).background)
-}
-
-function membersOf (entry: RouteEntry): readonly BackgroundTask[] {
-  if (entry instanceof BackgroundTasks) return entry.tasks
-  return entry instanceof BackgroundTask ? [entry] : []
 }
 
 function hasRoutes (app: FastifyInstance): boolean {

@@ -2,13 +2,14 @@ import type { FastifyBaseLogger, FastifyReply } from 'fastify'
 import type { Background, OpenReply } from './background'
 import { unlink, type Linked } from './chain'
 import { now } from './clock'
-import { dispatch, type Startable } from './dispatcher'
+import { dispatch } from './dispatcher'
 import { createEntries, createRun, type Entry } from './entry'
 import { publishQueued } from './events'
 import { GroupRun, type GroupOwner } from './group-run'
 import { ReplySettling, type SettlingOwner } from './reply-settling'
 import { ReplyStore } from './reply-store'
 import { BackgroundTask, BackgroundTasks, toTasks } from './task'
+import type { Standing } from './slots'
 import { Run } from './task-run'
 import { isThenable } from './thenable'
 import type { ReplyBackground, TaskFunction, TaskRun, When } from './types'
@@ -17,7 +18,7 @@ import { Waiting } from './waiting'
 const NONE: readonly Run[] = []
 
 /** `reply.background`: the runs of one reply. They wait until it settles, then go one at a time, in order. */
-export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, SettlingOwner, Startable {
+export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, SettlingOwner, Standing {
   previous: Linked | null = null
   next: Linked | null = null
   readonly #background: Background
@@ -162,6 +163,12 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
     else this.#current.start(time)
   }
 
+  leave (): boolean {
+    if (this.#size > 0) return false
+    this.#inLine = false
+    return true
+  }
+
   due (run: Run): void {
     this.#background.slots.request(run)
   }
@@ -173,8 +180,9 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
     this.#background.onChange?.()
   }
 
-  groupEnded (): void {
-    this.#next()
+  groupEnded (group: GroupRun): void {
+    if (group === this.#current) this.#next()
+    else this.#entries.noteEnded()
   }
 
   abort (): void {
@@ -238,6 +246,7 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   #rest (): void {
     unlink(this)
     this.#settling.pause()
+    if (this.#inLine && this.#decided) this.#background.slots.noteIdle()
   }
 
   #admits (entry: Entry): boolean {

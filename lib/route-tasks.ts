@@ -1,8 +1,8 @@
 import { Attempt } from './attempt'
-import { FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
+import { FST_ERR_BACKGROUND_INVALID_OPTION, FST_ERR_BACKGROUND_INVALID_TASK } from './errors'
 import { definedBy, functionOf, kFunction } from './defined'
 import { define } from './definition'
-import { BackgroundTasks, isTask, nameOf, toTask, type BackgroundTask } from './task'
+import { BackgroundTask, BackgroundTasks, isTask, nameOf, toTask } from './task'
 import { isThenable } from './thenable'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { TaskContext, TaskFunction } from './types'
@@ -37,6 +37,22 @@ function compileOne (where: string, value: unknown): RouteEntry {
     throw new FST_ERR_BACKGROUND_INVALID_TASK(where, 'at least one task', 'an empty group')
   }
   return new BackgroundTasks(value.tasks, { concurrency: value.concurrency, onFailure: value.onFailure })
+}
+
+/** The tasks of an entry: none of a function, whose arguments come with a request. */
+export function membersOf (entry: RouteEntry): readonly BackgroundTask[] {
+  if (entry instanceof BackgroundTasks) return entry.tasks
+  return entry instanceof BackgroundTask ? [entry] : []
+}
+
+/**
+ * A route whose tasks never all have room would answer nothing but 503s.
+ *
+ * @throws `FST_ERR_BACKGROUND_INVALID_OPTION`
+ */
+export function assertRoom (where: string, entries: readonly RouteEntry[], maxPending: number): void {
+  const count = entries.reduce((sum, entry) => sum + (entry instanceof BackgroundTasks ? entry.tasks.length : 1), 0)
+  if (count > maxPending) throw new FST_ERR_BACKGROUND_INVALID_OPTION('maxPending', `at least ${count}, for the tasks of ${where}`, String(maxPending))
 }
 
 // Apart from the function of each route, which V8 compiles anew for each.

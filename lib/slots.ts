@@ -1,13 +1,24 @@
 import { dispatch, dispatchSuccessor, type Startable } from './dispatcher'
 import { Fifo } from './fifo'
 
+/** Who may stand in line. */
+export interface Standing extends Startable {
+  /** Leaves the line, if there is nothing to start any more. @returns whether it has. */
+  leave (): boolean
+}
+
+// Below this many, looking for who has nothing to start any more is not worth it.
+const SWEEP_FROM = 1024
+
 /**
  * How many runs of an application may be active at once. Who has something to start takes a slot for it, or stands in
  * line for one: a reply, a group, all that is outside a request, each at one place only, so that they take turns. While
  * someone stands in line, no slot is free.
  */
 export class Slots {
-  readonly #line = new Fifo<Startable>()
+  readonly #line = new Fifo<Standing>()
+  // How many of those in line may have nothing to start any more.
+  #idle = 0
   readonly #limit: number
   // 0 while nothing is to start.
   #concurrency: number
@@ -42,9 +53,16 @@ export class Slots {
   }
 
   /** Starts `item` in a turn of the dispatcher, as soon as there is a slot for it. It is to use the slot, or to release it. */
-  request (item: Startable): void {
+  request (item: Standing): void {
     if (this.take()) dispatch(item)
     else this.#line.push(item)
+  }
+
+  /** One that stands in line has nothing to start any more. Whoever adds and cancels for ever is not to fill the memory. */
+  noteIdle (): void {
+    if (++this.#idle < SWEEP_FROM || this.#idle * 2 < this.#line.length) return
+    this.#idle = 0
+    this.#line.retain((item) => !item.leave())
   }
 
   /** Gives a slot to the first in line. */

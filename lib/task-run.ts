@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { randomUUID } from 'node:crypto'
+import { performance } from 'node:perf_hooks'
 import { inspect } from 'node:util'
 import type { FastifyBaseLogger } from 'fastify'
 import { Attempt, type AttemptHost } from './attempt'
@@ -8,7 +9,6 @@ import type { Linked } from './chain'
 import { fromEpoch, now, toEpoch } from './clock'
 import { callOutside } from './context-storage'
 import { definedBy, functionOf, kFunction, type Defined } from './defined'
-import type { Startable } from './dispatcher'
 import type { DurableTasks } from './durable-tasks'
 import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_NO_ENGINE, FST_ERR_BACKGROUND_TASK_TIMEOUT } from './errors'
 import {
@@ -18,7 +18,7 @@ import type { HeldBack } from './held-back'
 import type { Ledger } from './ledger'
 import type { ResolvedPolicy } from './policy'
 import { reportCancel, reportFailure, reportRetry, reportShutdown } from './report'
-import type { Slots } from './slots'
+import type { Slots, Standing } from './slots'
 import { nameOf } from './task'
 import type { AppBackground, BackgroundOptions, TaskFunction, TaskProgress, TaskRun, TaskState, When } from './types'
 
@@ -51,7 +51,7 @@ export interface RunOwner {
 }
 
 /** One run and its states. */
-export class Run implements TaskRun, Startable, Linked, AttemptHost {
+export class Run implements TaskRun, Standing, Linked, AttemptHost {
   previous: Linked | null = null
   next: Linked | null = null
   readonly name: string
@@ -170,6 +170,11 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     return undefined
   }
 
+  /** Whether it need not stand in line for a slot. */
+  leave (): boolean {
+    return this.isOver
+  }
+
   /** Whether it is over, as far as this process knows. */
   get isOver (): boolean {
     return this.#owner === null
@@ -260,10 +265,11 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
     const { timeout, retries } = this.#policy!
     // Up to Node 22, `enterWith` changes the scope that it is called in: the next attempt is not to see that.
     const scope = retries === 0 ? this.#scope! : this.within(() => new AsyncResource('BackgroundTask'))
-    const began = timeout > 0 ? now() : 0
+    // Not the time of day, which may be set meanwhile.
+    const began = timeout > 0 ? performance.now() : 0
     scope.runInAsyncScope(Attempt.start, undefined, attempt, this.#fn!, this.#args!)
     // What the function has taken until it returned counts.
-    if (timeout > 0 && this.isAt(attempt) && !Attempt.isPaused(attempt)) this.#limit(attempt, timeout + began - now())
+    if (timeout > 0 && this.isAt(attempt) && !Attempt.isPaused(attempt)) this.#limit(attempt, timeout + began - performance.now())
   }
 
   isAt (attempt: Attempt): boolean {
@@ -334,7 +340,8 @@ export class Run implements TaskRun, Startable, Linked, AttemptHost {
   }
 
   #limit (attempt: Attempt, delay: number): void {
-    this.#timer = setTimeout(() => this.#timeOut(attempt), Math.max(1, delay))
+    // A timer holds the stores of the place that sets it: these are to be the run's own.
+    this.#timer = this.within(() => setTimeout(() => this.#timeOut(attempt), Math.max(1, Math.ceil(delay))))
   }
 
   #timeOut (attempt: Attempt): void {

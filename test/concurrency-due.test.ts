@@ -1,3 +1,4 @@
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import t from 'tap'
 import background from '../lib/index'
 import { createApp } from './helpers/app'
@@ -122,6 +123,40 @@ t.test('R6: runs that are added and cancelled while there is no slot do not stay
   t.ok(await isCollected(first))
   open()
 })
+
+for (const [what, add] of Object.entries({
+  'a reply': (reply) => [reply.background.addTask(() => {})],
+  'a group of a reply': (reply) => reply.background.addTasks(new BackgroundTasks([() => {}, () => {}])),
+  'a group of the application': (_reply, app) => app.background.addTasks(new BackgroundTasks([() => {}, () => {}]))
+} satisfies Record<string, (reply: FastifyReply, app: FastifyInstance) => background.TaskRun[]>)) {
+  t.test(`R6: ${what} whose runs are all cancelled while there is no slot does not stay`, async (t) => {
+    const app = await createApp(t, { concurrency: 1 })
+    const open = await occupy(app, 1)
+    let runs: background.TaskRun[] = []
+    let request!: WeakRef<object>
+    const store = new WeakMap<background.TaskRun, object>()
+    app.get('/', async (each, reply) => {
+      request = new WeakRef(each)
+      runs = add(reply, app)
+      // Of a run that stays, the request does.
+      for (const run of runs) store.set(run, each)
+      return 'ok'
+    })
+    const ask = async (): Promise<void> => {
+      await app.inject('/')
+      await manyTurns()
+      for (const run of runs) t.ok(run.cancel())
+      runs = []
+    }
+    await ask()
+    const first = request
+    // As many as it takes for the line to be looked through.
+    for (let i = 0; i < 1_100; i++) await ask()
+
+    t.ok(await isCollected(first))
+    open()
+  })
+}
 
 function cancelled (app: Awaited<ReturnType<typeof createApp>>): background.TaskRun {
   const run = app.background.addTask(() => {})

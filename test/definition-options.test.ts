@@ -23,7 +23,7 @@ const wrong: Array<[option: string, expected: string, cases: typeof INTEGERS]> =
   ['retries', 'an integer from 0 to 1000000', [...INTEGERS, [1_000_001, 'number 1000001']]],
   ['backoff', 'an object', [
     [null, 'null'], [1000, 'number 1000'], ['exponential', '"exponential"'], [true, 'boolean true'], [[], 'an empty list'],
-    [[1, 2], 'a list'], [() => 1000, 'a function']
+    [[1, 2], 'a list'], [() => 1000, 'a function'], [Promise.resolve({}), 'a Promise']
   ]],
   ['backoff.delay', MILLISECONDS, MILLISECONDS_WRONG],
   ['backoff.max', MILLISECONDS, MILLISECONDS_WRONG],

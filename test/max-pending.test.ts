@@ -40,6 +40,19 @@ t.test('L3: with maxPending, so many runs are accepted and no more, in every way
   t.strictSame(app.background.stats(), counts({ accepted: 3, completed: 3 }))
 })
 
+t.test('A2: a route that declares more tasks than there is ever room for fails where it is declared', async (t) => {
+  const app = await createApp(t, { maxPending: 2 })
+  const two = new BackgroundTasks([noStart, noStart])
+  t.throws(() => app.get('/', { background: [two, noStart] }, async () => 'ok'), {
+    code: 'FST_ERR_BACKGROUND_INVALID_OPTION',
+    message: 'Option "maxPending": expected at least 3, for the tasks of Route GET /, got 2'
+  })
+  app.get('/', { background: two, onRequest: async (_, reply) => await reply.code(401).send() }, async () => 'ok')
+  t.equal((await app.inject('/')).statusCode, 401, 'as many as there is room for are accepted')
+  await app.background.idle()
+  t.strictSame(app.background.stats(), counts({ accepted: 2, discarded: 2 }))
+})
+
 t.test('L3: what waits, what is at work and what is retrying count, what is finished does not', async (t) => {
   const app = await createApp(t, { maxPending: 3, concurrency: 1 })
   const retrying = app.background.addTask(defineTask(() => { throw new Error('broken') },

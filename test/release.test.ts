@@ -7,6 +7,7 @@ import { counts } from './helpers/counts'
 import { isCollected } from './helpers/gc'
 import { ask, assertCollected, use } from './helpers/held'
 import { latch, turn, until } from './helpers/latch'
+import { MINUTE, never } from './helpers/policies'
 import { head, rawClient } from './helpers/tcp'
 
 const { BackgroundTask, BackgroundTasks } = background
@@ -104,6 +105,36 @@ t.test('R6: a run that shutdown has cancelled, whose function never ends, holds 
   t.strictSame(runs.map((run) => run.state), ['cancelled', 'discarded'])
   await assertCollected(t, held)
 })
+
+t.test('R6: turns of the dispatcher hold nothing of the place that asked for the first', async (t) => {
+  const app = await createApp(t)
+  let isOver = false
+  function again (): void {
+    if (!isOver) app.background.addTask(again)
+  }
+  const held = addInStore(app)
+  app.background.addTask(again)
+
+  t.ok(await isCollected(held))
+  isOver = true
+})
+
+t.test('R6: a run that took the place of another holds nothing of the place that added that', async (t) => {
+  const app = await createApp(t, { concurrency: 1 })
+  const held = addInStore(app)
+  const next = app.background.addTask(background.defineTask(never, { name: 'slow', timeout: MINUTE }))
+  await until(() => next.state === 'active')
+
+  t.ok(await isCollected(held))
+  next.cancel()
+})
+
+/** Adds a task in a store that nothing else holds. */
+function addInStore (app: Awaited<ReturnType<typeof createApp>>): WeakRef<object> {
+  const store = {}
+  new AsyncLocalStorage<object>().run(store, () => app.background.addTask(async () => {}))
+  return new WeakRef(store)
+}
 
 t.test('R6: the function of a route does not make its run hold request or reply', async (t) => {
   const app = await createApp(t)

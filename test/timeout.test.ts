@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import background from '../lib/index'
 import { createApp, memoryLogger } from './helpers/app'
 import { counts } from './helpers/counts'
@@ -320,10 +320,46 @@ t.test('R6: a run that was timed out, whose function never ends, holds neither r
 
 t.test('R5: what a function takes until it returns counts', async (t) => {
   const app = await createApp(t, { timeout: 50 })
+  const delay = delayOfNextTimer(t)
   const run = await app.background.addTask(async () => {
     block(60)
-    await setTimeout(40)
+    delay.take()
+    return await never()
   }).finished()
 
-  t.match(run, { state: 'failed', error: { code: 'FST_ERR_BACKGROUND_TASK_TIMEOUT' } })
+  t.match(run, { state: 'failed', error: TIMED_OUT })
+  t.equal(delay.value, 1)
 })
+
+t.test('R5: a time-out does not go by the time of day, which may be set', async (t) => {
+  const app = await createApp(t, { timeout: MINUTE })
+  const { now } = Date
+  t.teardown(() => { Date.now = now })
+  for (const step of [MINUTE, -MINUTE]) {
+    const delay = delayOfNextTimer(t)
+    const run = app.background.addTask(async () => {
+      Date.now = () => now() + step
+      delay.take()
+      return await never()
+    })
+    await until(() => run.state === 'active')
+    Date.now = now
+    t.ok(delay.value! > MINUTE / 2 && delay.value! <= MINUTE, String(delay.value))
+    run.cancel()
+  }
+})
+
+/** Watches for the timer that is set next, once it is told to. */
+function delayOfNextTimer (t: Test): { take: () => void, value: number | undefined } {
+  const { setTimeout } = globalThis
+  t.teardown(() => { globalThis.setTimeout = setTimeout })
+  const delay = { take, value: undefined as number | undefined }
+  function take (): void {
+    globalThis.setTimeout = Object.assign((...args: Parameters<typeof setTimeout>) => {
+      delay.value = args[1]
+      globalThis.setTimeout = setTimeout
+      return setTimeout(...args)
+    }, setTimeout) as typeof setTimeout
+  }
+  return delay
+}
