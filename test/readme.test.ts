@@ -19,7 +19,7 @@ const manifest: Manifest = require('../package.json')
 const OTHER_LANGUAGES = ['text', 'python', 'mermaid']
 
 // It loads the compiler twice, and starts a process: on a busy machine that takes longer than tap's 30 s.
-t.setTimeout(120_000)
+t.setTimeout(600_000)
 
 const snippets = documents().flatMap(snippetsOf)
 const hasRedis = findProgram('redis-server') !== undefined || process.env.CI_SERVERS === 'required'

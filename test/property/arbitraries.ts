@@ -143,13 +143,20 @@ export const programs: Arbitrary<Program> = fc.record({
   routes: fc.tuple(routePlan, routePlan),
   requests: fc.array(requestPlan, { minLength: 1, maxLength: 4 }),
   schedule: fc.array(step, { maxLength: 60, size: 'max' })
-}).map(withPatience)
+}).map(withPatience).map(withRoom)
 
 /** Where a reply may end without a status that the plugin is told of, nothing but `settleTimeout` ends the wait for it. */
 function withPatience (program: Program): Program {
   const unsure = program.requests.some(({ handler: { before, reply: { kind } } }) =>
     kind === 'never' || kind === 'give up' || (kind === 'hijack' && before.includes('wait')))
   return unsure ? { ...program, settleTimeout: 1 } : program
+}
+
+/** A route that declares more tasks than there is ever room for is refused at boot. */
+function withRoom (program: Program): Program {
+  const sizes = program.routes.map(({ background }) =>
+    background.reduce((sum, plan) => sum + (plan.kind === 'group' ? plan.tasks.length : 1), 0))
+  return { ...program, maxPending: Math.max(program.maxPending, ...sizes) }
 }
 
 function oneIn (n: number): Arbitrary<boolean> {
