@@ -2,6 +2,7 @@
 import { callInContext } from '../context-storage'
 import { describe } from '../describe'
 import { FST_ERR_BACKGROUND_INVALID_TASK } from '../errors'
+import { readError } from '../read-error'
 import { assertTaskFunction } from '../task'
 import type { TaskFunction } from '../types'
 import { notCloneable } from './cloneable'
@@ -50,7 +51,7 @@ async function loadModule (where: string, url: string): Promise<Record<string, u
   try {
     return await import(url)
   } catch (cause) {
-    const error = new FST_ERR_BACKGROUND_INVALID_TASK(where, 'a file that can be loaded', `an error: ${(toThrown(cause) as Error).message}`)
+    const error = new FST_ERR_BACKGROUND_INVALID_TASK(where, 'a file that can be loaded', `an error: ${readError(cause).message}`)
     throw Object.assign(error, { cause })
   }
 }

@@ -78,7 +78,8 @@ t.test('it says what is wrong with the file', async (t) => {
     ['nothing.mjs', 'missing', 'a function exported as "missing", got undefined'],
     ['whole.cjs', 'missing', 'a function exported as "missing", got undefined'],
     ['nothing.mjs', 'pieces', 'a function or a BackgroundTask, got a generator function'],
-    ['broken.mjs', 'default', 'a file that can be loaded, got an error: cannot be loaded']
+    ['broken.mjs', 'default', 'a file that can be loaded, got an error: cannot be loaded'],
+    ['throws.mjs', 'default', 'a file that can be loaded, got an error: no error']
   ]) {
     const error = thrown(await ask(exported, {}, undefined, file))
     t.type(error, errorCodes.FST_ERR_BACKGROUND_INVALID_TASK)
@@ -106,6 +107,13 @@ t.test('whatever is thrown can be sent', async (t) => {
   t.type(several, AggregateError)
   t.match(several, { name: 'AggregateError', message: 'several', errors: [{ name: 'RangeError', message: 'first', code: 'E_FIRST' }, 2] })
   t.equal(sent(undefined), undefined)
+  for (const name of ['toString', 'constructor', '__proto__']) {
+    t.match(sent(Object.assign(new RangeError('coded'), { code: name })), { name: 'RangeError', message: 'coded', code: name })
+    const named = sent(Object.assign(new Error('named'), { name }))
+    t.type(named, Error)
+    t.match(named, { name, message: 'named' })
+  }
+  t.match(sent(Object.assign(new Error('coded'), { code: { toString: 1, valueOf: 1 } })), { message: 'coded' })
 })
 
 async function ask (exported: string, call: Partial<SentCall> | undefined, reason?: Error, file = 'work.mjs'): Promise<FromThread[]> {
