@@ -29,12 +29,20 @@ export default async function work ({ file, call, port }: Job): Promise<void> {
 
 async function answer (fn: TaskFunction<never[]>, { args, buffers }: SentCall, context: ThreadContext, say: (message: FromThread) => void): Promise<void> {
   for (const index of buffers) args[index] = toBuffer(args[index] as Uint8Array)
-  const result = await callInContext(context, fn, args as never[])
+  const result = await callToEnd(context, fn, args as never[])
   try {
     if (Buffer.isBuffer(result)) say({ kind: 'result', result: inOwnMemory(result), isBuffer: true })
     else say({ kind: 'result', result, isBuffer: false })
   } catch {
     throw notCloneable(context.name, 'result', result)
+  }
+}
+
+async function callToEnd (context: ThreadContext, fn: TaskFunction<never[]>, args: never[]): Promise<unknown> {
+  try {
+    return await callInContext(context, fn, args)
+  } finally {
+    context.sayProgress()
   }
 }
 

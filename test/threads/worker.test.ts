@@ -5,8 +5,10 @@ import { MessageChannel } from 'node:worker_threads'
 import t from 'tap'
 import { errorCodes } from '../../lib/index'
 import type { FromThread, SentCall } from '../../lib/threads/messages'
+import { ThreadContext } from '../../lib/threads/thread-context'
 import { fromThrown, toThrown } from '../../lib/threads/thrown'
 import work from '../../lib/threads/worker'
+import { latch } from '../helpers/latch'
 import { fixture, sharedNumbers } from '../helpers/threads'
 
 const context = { id: 'an-id', name: 'work', attempt: 2, logLevel: 'info' }
@@ -66,6 +68,33 @@ t.test('the signal is aborted when it is told so', async (t) => {
     { kind: 'progress', progress: { value: 1 } },
     { kind: 'result' }
   ])
+})
+
+t.test('of progress in a tight loop it says a hundred a second at most, and the last', async (t) => {
+  for (const args of [[100_000], [100_000, 'failed']]) {
+    const progress = (await ask('count', { args })).flatMap((message) => message.kind === 'progress' ? message.progress.value : [])
+    t.ok(progress.length < 10_000, `${progress.length}`)
+    t.strictSame(progress, [...progress].sort((a, b) => a - b))
+    t.equal(progress.at(-1), 1)
+  }
+})
+
+t.test('the last is said though the function goes on', async (t) => {
+  const said: unknown[] = []
+  const last = latch()
+  const threadContext = new ThreadContext(context, new AbortController().signal, (message) => {
+    said.push(message)
+    if (message.kind === 'progress' && message.progress.value === 1) last.open()
+  })
+  threadContext.progress(0)
+  t.match(said, [{ kind: 'progress', progress: { value: 0 } }])
+  threadContext.progress(0.5)
+  threadContext.progress({ value: 1, message: 'done' })
+  await last
+  t.match(said.at(-1), { progress: { value: 1, message: 'done' } })
+  const { length } = said
+  threadContext.sayProgress()
+  t.equal(said.length, length)
 })
 
 t.test('it says what the function throws, and what is wrong with its result', async (t) => {
