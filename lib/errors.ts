@@ -137,7 +137,10 @@ export const FST_ERR_BACKGROUND_NOT_CLONEABLE: FastifyErrorConstructor<{
   'FST_ERR_BACKGROUND_NOT_CLONEABLE', 'Background task "%s": %s cannot be sent between threads, got %s', 500, TypeError as ErrorConstructor
 )
 
-/** The thread that a task was at work in has ended, by `process.exit()`, an uncaught error or for want of memory. */
+/**
+ * The thread that a task was at work in has ended, by `process.exit()`, an uncaught error or for want of memory; or could
+ * not be started.
+ */
 export const FST_ERR_BACKGROUND_THREAD_ENDED: FastifyErrorConstructor<{
   code: 'FST_ERR_BACKGROUND_THREAD_ENDED', statusCode: 500
 }, [task: string, why: string]> = createError(

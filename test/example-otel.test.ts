@@ -1,8 +1,6 @@
 import t from 'tap'
 import { startExample } from './helpers/example'
 
-t.setTimeout(60_000)
-
 t.test('otel.ts: Prometheus finds the metrics of the tasks over HTTP, and the spans are printed', async (t) => {
   const example = startExample(t, 'otel.ts')
   const [, url] = await example.prints(/The metrics are at (http:\S+)/)

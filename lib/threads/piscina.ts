@@ -6,6 +6,8 @@ import { FST_ERR_BACKGROUND_INVALID_OPTION } from '../errors'
 export interface Piscina extends EventEmitter {
   /** Those that are ready, and those that are not yet. */
   readonly threads: readonly Worker[]
+  /** Those in effect: what is written there counts from then on. */
+  readonly options: { minThreads: number }
   run (task: unknown, options: { transferList: TransferListItem[], signal: AbortSignal }): Promise<unknown>
   /** Ends all threads. */
   destroy (): Promise<void>

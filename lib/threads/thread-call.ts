@@ -25,7 +25,6 @@ export class ThreadCall {
   #reject!: (error: unknown) => void
   #isOver = false
   #isAborted = false
-  #hasStarted = false
   // While it has a thread, or is to have one.
   #port: MessagePort | undefined
   // Until the thread is free: who is told of the outcome may have use for it.
@@ -60,29 +59,24 @@ export class ThreadCall {
     return this.#isAborted
   }
 
-  /** Whether a thread has said that it is at it. */
-  get hasStarted (): boolean {
-    return this.#hasStarted
-  }
-
   /**
    * Follows the signal of its task: ends where it waits for a thread, and tells the function if it has one.
    *
-   * @param abortTimeout How many milliseconds the function may then take, before its thread is ended.
+   * @param abortTimeout Says how many milliseconds the function may then take, before its thread is ended.
    * @param onDrop Called where it will not want a thread any more.
    */
-  follow (abortTimeout: number, onDrop: () => void): void {
+  follow (abortTimeout: () => number, onDrop: () => void): void {
     // It is not aborted yet: the core does not call the function of an attempt that has been ended.
     const { signal } = this.#context
     signal.addEventListener('abort', () => {
       this.#isAborted = true
       this.#fail(signal.reason)
       if (this.#port === undefined) onDrop()
-      else this.#tell({ reason: toThrown(signal.reason) }, abortTimeout)
+      else this.#tell({ reason: toThrown(signal.reason) }, abortTimeout())
     }, { once: true, signal: this.#killing.signal })
   }
 
-  /** Has a thread call the function. Resolves when the thread is free or gone, with or after the outcome. Never rejects. */
+  /** Has a thread call the function. Resolves when the thread is free or gone, with or after the outcome. */
   async start (piscina: Piscina): Promise<void> {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1.on('message', (message: FromThread) => { this.#scope.runInAsyncScope(this.#receive, this, message) })
@@ -103,9 +97,9 @@ export class ThreadCall {
     this.#killing.abort()
   }
 
-  /** It was given to a thread that ended before it was ready. */
-  strand (cause: Error | undefined): void {
-    this.#fail(this.#ended(cause?.message ?? 'before it was ready', cause))
+  /** It has no thread: there cannot be one. */
+  strand (cause: Error): void {
+    this.#fail(this.#ended(cause))
     this.kill()
   }
 
@@ -123,7 +117,7 @@ export class ThreadCall {
 
   #receive (message: FromThread): void {
     switch (message.kind) {
-      case 'started': this.#hasStarted = true; this.#onStart(); return
+      case 'started': this.#onStart(); return
       case 'progress': this.#context.progress(message.progress); return
       case 'log': this.#log(message); return
       default: this.#answer = message
@@ -162,10 +156,10 @@ export class ThreadCall {
   #whyFailed (error: Error): unknown {
     // They have been changed since the task was added.
     if (error.name === 'DataCloneError') return notCloneable(this.#sent.name, 'args', this.#args)
-    return this.#ended(error.message, error)
+    return this.#ended(error)
   }
 
-  #ended (why: string, cause: Error | undefined): Error {
-    return Object.assign(new FST_ERR_BACKGROUND_THREAD_ENDED(this.#sent.name, why), { cause })
+  #ended (cause: Error): Error {
+    return Object.assign(new FST_ERR_BACKGROUND_THREAD_ENDED(this.#sent.name, cause.message), { cause })
   }
 }

@@ -7,6 +7,8 @@ import { ThreadCall } from './thread-call'
 import type { WorkerFile } from './worker-file'
 
 const WORKER = require.resolve('./worker')
+// A thread that is in the midst of what is not JavaScript, as `execSync`, ends only behind that.
+const EXIT_TIMEOUT = 1_000
 
 // Threads outlive the calls that they are started for, and are to hold nothing of their async context.
 const outside = new AsyncResource('Threads')
@@ -20,8 +22,8 @@ export interface PoolOptions {
 
 /**
  * Threads that are there while somebody holds the pool: an application from boot to close, a call while it is at work.
- * Piscina is given no more calls than there may be threads: one that stands in its queue may be left there for ever
- * when a thread is ended.
+ * Each has a Piscina of its own: one for all would leave calls in its queue for ever where a thread ends before it is
+ * ready, or cannot be started at all.
  */
 export class ThreadPool {
   readonly options: PoolOptions
@@ -29,14 +31,16 @@ export class ThreadPool {
   readonly #waiting = new Waiting<ThreadCall>()
   // With a thread, or with one that is starting.
   readonly #atWork = new Map<ThreadCall, Promise<void>>()
-  // Until they have exited: piscina does not wait for those that it ends in the midst of a call.
-  readonly #threads = new Set<Worker>()
-  #piscina: Piscina | undefined
+  readonly #idle: Piscina[] = []
+  // Of all threads: piscina does not wait for those that it ends in the midst of a call.
+  readonly #exits = new Set<Promise<void>>()
+  #abortTimeout: number
   #holds = 0
 
   /** @param report Told of the error that has ended a thread without a call. */
   constructor (options: PoolOptions, report: (error: Error) => void) {
     this.options = options
+    this.#abortTimeout = options.abortTimeout
     this.#report = report
   }
 
@@ -44,7 +48,7 @@ export class ThreadPool {
   run (call: ThreadCall): Promise<unknown> {
     this.hold()
     this.#waiting.push(call)
-    call.follow(this.options.abortTimeout, () => {
+    call.follow(() => this.#abortTimeout, () => {
       this.#waiting.noteEnded()
       this.release()
     })
@@ -65,8 +69,9 @@ export class ThreadPool {
     this.#holds++
   }
 
-  /** Ends the threads of functions that have been told to end. */
+  /** Ends the threads of functions that have been told to end. From here on, such a function has no more time. */
   async endAborted (): Promise<void> {
+    this.#abortTimeout = 0
     const aborted = [...this.#atWork].filter(([call]) => call.isAborted)
     for (const [call] of aborted) call.kill()
     await Promise.all(aborted.map(([, end]) => end))
@@ -75,12 +80,15 @@ export class ThreadPool {
   /** Ends all threads if nobody else holds the pool. */
   async release (): Promise<void> {
     if (--this.#holds > 0) return
-    const piscina = this.#piscina
-    this.#piscina = undefined
-    // Not those of a call that comes meanwhile.
-    const exits = [...this.#threads].map((thread) => new Promise((resolve) => { thread.once('exit', resolve) }))
-    await piscina?.destroy()
-    await Promise.all(exits)
+    for (const piscina of this.#idle.splice(0)) piscina.destroy()
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, EXIT_TIMEOUT)
+      // Not those of a call that comes meanwhile.
+      Promise.all(this.#exits).then(() => {
+        clearTimeout(timer)
+        resolve()
+      })
+    })
   }
 
   #advance (): void {
@@ -91,50 +99,57 @@ export class ThreadPool {
     }
   }
 
+  /** Never rejects: whatever becomes of a call, its place is free for the next. */
   async #start (call: ThreadCall): Promise<void> {
-    const piscina = this.#piscina ??= this.#open()
-    const end = call.start(piscina)
-    for (const thread of piscina.threads) this.#watch(thread)
-    await end
+    let piscina: Piscina | undefined
+    try {
+      piscina = this.#takeIdle() ?? this.#open()
+      await call.start(piscina)
+    } catch (error) {
+      call.strand(error as Error)
+      // `#advance` is to have it among those at work first.
+      await undefined
+    }
+    if (piscina !== undefined && piscina.threads.length > 0) this.#idle.push(piscina)
     this.#atWork.delete(call)
     this.#advance()
     this.release()
   }
 
-  #watch (thread: Worker): void {
-    if (this.#threads.has(thread)) return
-    this.#threads.add(thread)
-    thread.once('exit', () => { this.#threads.delete(thread) })
+  #takeIdle (): Piscina | undefined {
+    let piscina
+    do piscina = this.#idle.pop()
+    while (piscina?.threads.length === 0)
+    return piscina
   }
 
+  /** @throws where there can be no further thread. */
   #open (): Piscina {
-    const { maxThreads, maxMemory } = this.options
+    const { maxMemory } = this.options
     const piscina = new (requirePiscina())({
       filename: WORKER,
-      minThreads: 0,
-      maxThreads,
+      minThreads: 1,
+      maxThreads: 1,
       idleTimeout: Infinity,
       // An idle thread is to be one that is idle, not one that is stopped in the midst of what it still does.
       atomics: 'disabled',
       recordTiming: false,
       resourceLimits: { maxOldGenerationSizeMb: maxMemory }
     })
-    // What has ended a thread, if it was an error: it comes right behind.
-    let error: Error | undefined
-    piscina.on('error', (thrown: Error) => { error = thrown })
-    // Those that had this thread know of it by then.
-    piscina.on('workerDestroy', () => setImmediate(() => {
-      if (piscina === this.#piscina) this.#failStranded(piscina, error)
-      error = undefined
-    }))
+    // It has its thread, and is not to start another when that ends.
+    piscina.options.minThreads = 0
+    piscina.on('error', this.#report)
+    this.#noteExit(piscina.threads[0])
     return piscina
   }
 
-  /** Piscina keeps what it had for a thread that ended before it was ready, and starts no other for it. */
-  #failStranded (piscina: Piscina, error: Error | undefined): void {
-    const missing = Math.max(0, this.#atWork.size - piscina.threads.length)
-    const stranded = [...this.#atWork.keys()].filter((call) => !call.hasStarted).slice(0, missing)
-    for (const call of stranded) call.strand(error)
-    if (error !== undefined && stranded.length === 0) this.#report(error)
+  #noteExit (thread: Worker): void {
+    const exit = new Promise<void>((resolve) => {
+      thread.once('exit', () => {
+        this.#exits.delete(exit)
+        resolve()
+      })
+    })
+    this.#exits.add(exit)
   }
 }

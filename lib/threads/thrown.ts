@@ -25,7 +25,9 @@ export type Thrown = { readonly value: unknown } | {
 // Nobody nests causes deeper; one may be its own.
 const MAX_CAUSES = 10
 
-const CLASSES: Readonly<Record<string, ErrorConstructor>> = { EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError }
+// Not plain objects: an error may go by the name of what these have from their prototype.
+const OURS = new Map<unknown, new () => Error>(Object.entries(errors as unknown as Record<string, new () => Error>))
+const CLASSES = new Map([EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map((each) => [each.name, each]))
 
 /** Never throws. */
 export function toThrown (value: unknown, depth = 0): Thrown {
@@ -63,12 +65,12 @@ export function fromThrown (thrown: Thrown): unknown {
 
 function newError ({ name, message, errors: inner, own, unrecoverable, retryAfter }: Exclude<Thrown, { value: unknown }>): Error {
   // One of this package's is one here, too.
-  const Known = (errors as unknown as Partial<Record<string, new () => Error>>)[String(own.code)]
-  if (Known !== undefined) return Object.assign(new Known(), { message })
+  const Ours = OURS.get(own.code)
+  if (Ours !== undefined) return Object.assign(new Ours(), { message })
   if (unrecoverable) return new UnrecoverableError(message)
   if (retryAfter !== undefined) return new RetryAfterError(retryAfter, message)
   if (inner !== undefined) return new AggregateError(inner.map(fromThrown), message)
-  return new (CLASSES[name] ?? Error)(message)
+  return new (CLASSES.get(name) ?? Error)(message)
 }
 
 /** Not enumerable, as what an error has by itself. */

@@ -2,6 +2,7 @@
 import { callInContext } from '../context-storage'
 import { describe } from '../describe'
 import { FST_ERR_BACKGROUND_INVALID_TASK } from '../errors'
+import { readError } from '../read-error'
 import { assertTaskFunction } from '../task'
 import type { TaskFunction } from '../types'
 import { notCloneable } from './cloneable'
@@ -28,12 +29,20 @@ export default async function work ({ file, call, port }: Job): Promise<void> {
 
 async function answer (fn: TaskFunction<never[]>, { args, buffers }: SentCall, context: ThreadContext, say: (message: FromThread) => void): Promise<void> {
   for (const index of buffers) args[index] = toBuffer(args[index] as Uint8Array)
-  const result = await callInContext(context, fn, args as never[])
+  const result = await callToEnd(context, fn, args as never[])
   try {
     if (Buffer.isBuffer(result)) say({ kind: 'result', result: inOwnMemory(result), isBuffer: true })
     else say({ kind: 'result', result, isBuffer: false })
   } catch {
     throw notCloneable(context.name, 'result', result)
+  }
+}
+
+async function callToEnd (context: ThreadContext, fn: TaskFunction<never[]>, args: never[]): Promise<unknown> {
+  try {
+    return await callInContext(context, fn, args)
+  } finally {
+    context.sayProgress()
   }
 }
 
@@ -50,7 +59,7 @@ async function loadModule (where: string, url: string): Promise<Record<string, u
   try {
     return await import(url)
   } catch (cause) {
-    const error = new FST_ERR_BACKGROUND_INVALID_TASK(where, 'a file that can be loaded', `an error: ${(toThrown(cause) as Error).message}`)
+    const error = new FST_ERR_BACKGROUND_INVALID_TASK(where, 'a file that can be loaded', `an error: ${readError(cause).message}`)
     throw Object.assign(error, { cause })
   }
 }

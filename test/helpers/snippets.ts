@@ -17,6 +17,7 @@ import { dashboard } from './dashboard'
 import { telemetry } from '../../lib/otel/otel'
 import * as threads from '../../lib/threads/threads'
 import { ROOT, type Snippet } from './docs'
+import './plain-threads'
 import { SOURCES } from './sources'
 
 export interface Running {
@@ -121,7 +122,7 @@ function transpile ({ file, line, language, source }: Snippet, url: string): str
 /** Fastify, which keeps track of what is made of it. */
 function watched ({ apps, routes }: Running): unknown {
   function create (options: FastifyServerOptions = {}): FastifyInstance {
-    // Under the test runner, a thread takes its time to start.
+    // On a loaded machine, a thread takes its time to start.
     const app = fastify.fastify({ ...options, logger: false, pluginTimeout: 0 })
     apps.push(app)
     app.addHook('onRoute', ({ method, url }: RouteOptions) => {

@@ -5,6 +5,7 @@ import background from '../../lib/index'
 import { threads, type ThreadsOptions } from '../../lib/threads/threads'
 import type { Line } from './app'
 import { latch } from './latch'
+import './plain-threads'
 
 interface Test { teardown: (fn: () => unknown) => void }
 
@@ -17,7 +18,7 @@ export function fixture (name = 'work.mjs'): string {
 export async function createThreadsApp (
   t: Test, options: ThreadsOptions = {}, own: background.BackgroundOptions = {}, server: FastifyServerOptions = {}
 ): Promise<FastifyInstance> {
-  const app = Fastify(server)
+  const app = Fastify({ pluginTimeout: 0, ...server })
   t.teardown(() => app.close())
   await app.register(background, own)
   await app.register(threads, options)
@@ -62,11 +63,11 @@ export function listen (msg: string): { logger: FastifyServerOptions['logger'], 
   }
 }
 
-/** Keeps the threads of this process until the last test has ended: they take their time to start under the test runner. */
+/** Keeps the threads of this process until the last test has ended: on a loaded machine they take their time to start. */
 export function keepThreads (
   t: { before: (fn: () => unknown) => void, teardown: (fn: () => unknown) => void }, options: ThreadsOptions = {}, server: FastifyServerOptions = {}
 ): void {
-  const app = Fastify(server)
+  const app = Fastify({ pluginTimeout: 0, ...server })
   t.before(async () => {
     await app.register(threads, options)
     // An idle thread does not keep the process alive: a server does.

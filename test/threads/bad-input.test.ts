@@ -120,7 +120,7 @@ t.test('a file without the function, or one that cannot be loaded, is an error a
     ['broken.mjs', 'default', 'expected a file that can be loaded, got an error: cannot be loaded']
   ]) {
     const task = threadTask(fixture(file), { export: exported })
-    const app = Fastify()
+    const app = Fastify({ pluginTimeout: 0 })
     await app.register(threads)
     const error = await app.ready().then(() => undefined, (error) => error)
     t.type(error, INVALID)

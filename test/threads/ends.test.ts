@@ -12,8 +12,7 @@ type Policy = background.TaskOptions
 
 // Each test that ends a thread waits for another.
 t.setTimeout(600_000)
-// Some 64 MiB are taken by what the test runner loads into a thread.
-const options = { maxThreads: 1, abortTimeout: 10, maxMemory: 512 }
+const options = { maxThreads: 1, abortTimeout: 10, maxMemory: 64 }
 const report = listen('a thread without a task has failed')
 keepThreads(t, options, { logger: report.logger })
 

@@ -1,6 +1,10 @@
 // When there are threads, and how many.
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { execFileSync } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import workerThreads, { type Worker } from 'node:worker_threads'
 import Fastify from 'fastify'
 import t from 'tap'
 import background from '../../lib/index'
@@ -12,7 +16,7 @@ import { markSeen, toWorkerFile } from '../../lib/threads/worker-file'
 import { StandInContext } from '../../lib/stand-in-context'
 import { createApp, listen } from '../helpers/app'
 import { isCollected } from '../helpers/gc'
-import { until } from '../helpers/latch'
+import { latch, until } from '../helpers/latch'
 import { createThreadsApp, fixture, isAtWork, letGo, sharedNumbers, watchThreads } from '../helpers/threads'
 
 type Shared = ReturnType<typeof sharedNumbers>
@@ -25,13 +29,17 @@ const where = threadTask<() => { threadId: number }>(fixture())
 // The first: a pool that no application has had.
 t.test('what a thread leaves behind without the plugin is a warning of the process', async (t) => {
   await listen(await createApp(t))
-  const warned = new Promise((resolve) => { process.once('warning', resolve) })
+  const warned = latch()
+  const look = ({ message }: Error): void => { if (message === 'left behind') warned.open() }
+  process.on('warning', look)
+  t.teardown(() => { process.off('warning', look) })
   const shared = sharedNumbers()
   const pool = sharedPool()
   pool.hold()
   await threadTask<(shared: Shared) => void>(fixture(), { export: 'leave' })(shared)
   letGo(shared)
-  t.match(await warned, { message: 'left behind' })
+  await warned
+  t.pass('left behind')
   await pool.release()
 })
 
@@ -128,14 +136,53 @@ t.test('at the close of the last application no function has more time to end', 
 
 t.test('a thread that is at a file while the last application closes is ended with it', async (t) => {
   const alive = watchThreads(t)
+  const channel = new BroadcastChannel('endless')
+  t.teardown(() => { channel.close() })
+  const isAtFile = new Promise((resolve) => { channel.onmessage = resolve })
   threadTask(fixture('endless.mjs'))
   const app = Fastify({ pluginTimeout: 100 })
   await app.register(threads, { abortTimeout: 600_000 })
   await t.rejects(async () => { await app.ready() }, { code: 'FST_ERR_HOOK_TIMEOUT' })
+  await isAtFile
   t.equal(alive.size, 1)
   await app.close()
   t.equal(alive.size, 0)
   markSeen(toWorkerFile(fixture('endless.mjs'), 'default'))
+})
+
+t.test('a function that is told to end after the plugin has closed has no more time either', async (t) => {
+  const alive = watchThreads(t)
+  const app = Fastify()
+  await app.register(background)
+  // Runs between the two.
+  app.addHook('onClose', async () => {
+    const shared = sharedNumbers()
+    const run = app.background.addTask(block, shared)
+    await isAtWork(shared)
+    run.cancel()
+  })
+  await app.register(threads, { abortTimeout: 600_000 })
+  await app.ready()
+  await app.close()
+  await until(() => alive.size === 0)
+  t.pass('it is ended')
+})
+
+t.test('the close of an application does not wait for what is not JavaScript, though its thread cannot be ended', async (t) => {
+  const pipe = join(t.testdir(), 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const alive = watchThreads(t)
+  const app = await createThreadsApp(t, { abortTimeout: 0 }, { closeTimeout: 0 })
+  const shared = sharedNumbers()
+  const run = app.background.addTask(threadTask<(shared: Shared, pipe: string) => void>(fixture(), { export: 'read' }), shared, pipe)
+  await isAtWork(shared)
+  const end = openSync(pipe, 'w')
+  await app.close()
+  const left = alive.size
+  closeSync(end)
+  t.equal(left, 1)
+  t.equal(run.state, 'cancelled')
+  await until(() => alive.size === 0)
 })
 
 t.test('who ends the threads does not wait for those that a later call has started', async (t) => {
@@ -155,16 +202,73 @@ t.test('threads that do not start fail their task; what ended them is its cause'
   const reported: Error[] = []
   // Too little to start with, and more than what ends the process.
   const pool = new ThreadPool({ maxThreads: 1, abortTimeout: 0, maxMemory: 4 }, (error) => { reported.push(error) })
-  await t.rejects(pool.look(toWorkerFile(fixture(), 'default'), new AbortController().signal), { code: 'FST_ERR_BACKGROUND_THREAD_ENDED', cause: { code: 'ERR_WORKER_OUT_OF_MEMORY' } })
+  await t.rejects(look(pool), { code: 'FST_ERR_BACKGROUND_THREAD_ENDED', cause: { code: 'ERR_WORKER_OUT_OF_MEMORY' } })
   t.strictSame(reported, [])
 })
 
-t.test('a thread may end without an error before it is ready', async (t) => {
-  const call = new ThreadCall(toWorkerFile(fixture(), 'default'), new StandInContext('task'), [])
-  call.strand(undefined)
-  await t.rejects(call.outcome, { message: 'Background task "task": its thread has ended: before it was ready' })
+t.test('a thread that cannot be started fails its task, or has it tried again', async (t) => {
+  const app = await createApp(t)
+  let refused = 0
+  replaceWorker(t, (Worker) => class extends Worker {
+    constructor (...args: ConstructorParameters<typeof Worker>) {
+      if (refused++ < 3) throw new Error('no more threads')
+      super(...args)
+    }
+  })
+  const error = { code: 'FST_ERR_BACKGROUND_THREAD_ENDED', message: 'Background task "work": its thread has ended: no more threads', cause: { message: 'no more threads' } }
+  t.match(await app.background.addTask(where).finished(), { state: 'failed', error })
+  await t.rejects(where(), error)
+  const again = threadTask<typeof where>(fixture(), { retries: 1, backoff: { delay: 0 } })
+  t.match(await app.background.addTask(again).finished(), { state: 'completed', attempt: 2 })
+})
+
+t.test('a task that is cancelled because no thread starts for it lets go of the pool once', async (t) => {
+  const pool = new ThreadPool({ maxThreads: 1, abortTimeout: 0, maxMemory: undefined }, () => {})
+  const { Worker } = workerThreads
+  replaceWorker(t, () => class { constructor () { throw new Error('no more threads') } } as never)
+  pool.hold()
+  const cancelling = new AbortController()
+  const refused = look(pool, cancelling.signal)
+  cancelling.abort()
+  await t.rejects(refused, { message: /no more threads/ })
+  workerThreads.Worker = Worker
+  const alive = watchThreads(t)
+  await look(pool)
+  t.equal(alive.size, 1, 'it is still held')
+  await pool.release()
+  t.equal(alive.size, 0)
+})
+
+t.test('a thread that hangs before it is ready is ended with its task, and the next has its place', async (t) => {
+  const pool = new ThreadPool({ maxThreads: 1, abortTimeout: 0, maxMemory: undefined }, () => {})
+  const { Worker } = workerThreads
+  replaceWorker(t, (Worker) => class extends Worker { constructor () { super('for (;;);', { eval: true }) } })
+  const cancelling = new AbortController()
+  const hanging = look(pool, cancelling.signal)
+  cancelling.abort(new Error('enough'))
+  await t.rejects(hanging, { message: 'enough' })
+  workerThreads.Worker = Worker
+  await look(pool)
+})
+
+t.test('whatever becomes of a call, the next one has its thread', async (t) => {
+  const pool = new ThreadPool({ maxThreads: 1, abortTimeout: 0, maxMemory: undefined }, () => {})
+  const call = new ThreadCall(toWorkerFile(fixture(), 'block'), new StandInContext('block'), undefined)
+  await t.rejects(pool.run(Object.assign(call, { start: async () => { throw new Error('broken') } })), { cause: { message: 'broken' } })
+  await look(pool)
 })
 
 async function register (options: ThreadsOptions): Promise<void> {
   await Fastify().register(threads, options)
+}
+
+async function look (pool: ThreadPool, signal = new AbortController().signal): Promise<void> {
+  await pool.look(toWorkerFile(fixture(), 'block'), signal)
+}
+
+/** Has piscina start threads in another way, to the end of the test at most. */
+function replaceWorker (t: { teardown: (fn: () => void) => void }, create: (original: typeof Worker) => typeof Worker): void {
+  const { Worker: original } = workerThreads
+  t.teardown(() => { workerThreads.Worker = original })
+  workerThreads.Worker = create(original)
 }

@@ -5,8 +5,10 @@ import { MessageChannel } from 'node:worker_threads'
 import t from 'tap'
 import { errorCodes } from '../../lib/index'
 import type { FromThread, SentCall } from '../../lib/threads/messages'
+import { ThreadContext } from '../../lib/threads/thread-context'
 import { fromThrown, toThrown } from '../../lib/threads/thrown'
 import work from '../../lib/threads/worker'
+import { latch } from '../helpers/latch'
 import { fixture, sharedNumbers } from '../helpers/threads'
 
 const context = { id: 'an-id', name: 'work', attempt: 2, logLevel: 'info' }
@@ -68,6 +70,33 @@ t.test('the signal is aborted when it is told so', async (t) => {
   ])
 })
 
+t.test('of progress in a tight loop it says a hundred a second at most, and the last', async (t) => {
+  for (const args of [[100_000], [100_000, 'failed']]) {
+    const progress = (await ask('count', { args })).flatMap((message) => message.kind === 'progress' ? message.progress.value : [])
+    t.ok(progress.length < 10_000, `${progress.length}`)
+    t.strictSame(progress, [...progress].sort((a, b) => a - b))
+    t.equal(progress.at(-1), 1)
+  }
+})
+
+t.test('the last is said though the function goes on', async (t) => {
+  const said: unknown[] = []
+  const last = latch()
+  const threadContext = new ThreadContext(context, new AbortController().signal, (message) => {
+    said.push(message)
+    if (message.kind === 'progress' && message.progress.value === 1) last.open()
+  })
+  threadContext.progress(0)
+  t.match(said, [{ kind: 'progress', progress: { value: 0 } }])
+  threadContext.progress(0.5)
+  threadContext.progress({ value: 1, message: 'done' })
+  await last
+  t.match(said.at(-1), { progress: { value: 1, message: 'done' } })
+  const { length } = said
+  threadContext.sayProgress()
+  t.equal(said.length, length)
+})
+
 t.test('it says what the function throws, and what is wrong with its result', async (t) => {
   t.match(thrown(await ask('fail', { args: ['coded'] })), { message: 'coded', code: 'E_CODED' })
   t.type(thrown(await ask('stream', {})), errorCodes.FST_ERR_BACKGROUND_NOT_CLONEABLE)
@@ -78,7 +107,8 @@ t.test('it says what is wrong with the file', async (t) => {
     ['nothing.mjs', 'missing', 'a function exported as "missing", got undefined'],
     ['whole.cjs', 'missing', 'a function exported as "missing", got undefined'],
     ['nothing.mjs', 'pieces', 'a function or a BackgroundTask, got a generator function'],
-    ['broken.mjs', 'default', 'a file that can be loaded, got an error: cannot be loaded']
+    ['broken.mjs', 'default', 'a file that can be loaded, got an error: cannot be loaded'],
+    ['throws.mjs', 'default', 'a file that can be loaded, got an error: no error']
   ]) {
     const error = thrown(await ask(exported, {}, undefined, file))
     t.type(error, errorCodes.FST_ERR_BACKGROUND_INVALID_TASK)
@@ -106,6 +136,13 @@ t.test('whatever is thrown can be sent', async (t) => {
   t.type(several, AggregateError)
   t.match(several, { name: 'AggregateError', message: 'several', errors: [{ name: 'RangeError', message: 'first', code: 'E_FIRST' }, 2] })
   t.equal(sent(undefined), undefined)
+  for (const name of ['toString', 'constructor', '__proto__']) {
+    t.match(sent(Object.assign(new RangeError('coded'), { code: name })), { name: 'RangeError', message: 'coded', code: name })
+    const named = sent(Object.assign(new Error('named'), { name }))
+    t.type(named, Error)
+    t.match(named, { name, message: 'named' })
+  }
+  t.match(sent(Object.assign(new Error('coded'), { code: { toString: 1, valueOf: 1 } })), { message: 'coded' })
 })
 
 async function ask (exported: string, call: Partial<SentCall> | undefined, reason?: Error, file = 'work.mjs'): Promise<FromThread[]> {
