@@ -87,7 +87,7 @@ export async function dashboardRoutes (
   })
 
   app.post<ById>('/runs/:id/retry', changing, async function retryRun ({ params: { id }, log }, reply) {
-    return await change(log, reply, id, 'retried', async () => await background.options.engine?.retry(id) ?? false)
+    return await change(log, reply, id, 'retried', async () => await background.retry(id))
   })
 
   async function change (log: FastifyRequest['log'], reply: FastifyReply, id: string, what: string, act: () => Promise<boolean>) {

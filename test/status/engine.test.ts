@@ -40,6 +40,21 @@ t.test('status: any process answers for a run of another', async (t) => {
   t.match(await wait, { status: 303, body: { state: 'completed' } })
 })
 
+t.test('status: of a local engine, what has ended is over at once', async (t) => {
+  const tasks = [durable('slow', () => new Promise(() => {})), durable('quick', () => 'done')]
+  const engine = new MemoryEngine({ local: true })
+  const { app, ask } = await createAppWithStatus(t, {}, { engine, tasks })
+  const { find } = engine
+  // It hears of the end a little later.
+  engine.find = async (id) => ({ ...(await find.call(engine, id))!, state: 'active' })
+  const slow = app.background.addTask(tasks[0])
+  await until(() => slow.state === 'active')
+  const quick = await app.background.addTask(tasks[1]).finished()
+
+  t.match(await ask(quick), { status: 200, body: { state: 'completed' } })
+  t.match(await ask(slow, { method: 'DELETE' }), { status: 200, body: { state: 'cancelled' } })
+})
+
 t.test('status: accepted(run) of a durable run that goes to another process', async (t) => {
   const task = durable('task', () => 'done')
   const { web } = await twoProcesses(t, task, { exposeResult: true })
