@@ -40,6 +40,16 @@ t.test('status: any process answers for a run of another', async (t) => {
   t.match(await wait, { status: 303, body: { state: 'completed' } })
 })
 
+t.test('status: a run that could not be stored is no 202, and there is nowhere to ask', async (t) => {
+  const task = durable('task', () => {})
+  const { web, engine } = await twoProcesses(t, task)
+  engine.gates.store = () => { throw new Error('away') }
+  const { response } = await web.start(task)
+
+  t.equal(response.status, 503)
+  for (const name of ['location', 'retry-after']) t.equal(response.headers.get(name), null)
+})
+
 t.test('status: of a local engine, what has ended is over at once', async (t) => {
   const tasks = [durable('slow', () => new Promise(() => {})), durable('quick', () => 'done')]
   const engine = new MemoryEngine({ local: true })
