@@ -212,6 +212,19 @@ t.test('cancel reaches a run of another process', async (t) => {
   t.equal(memory.entries.get(id)!.state, 'cancelled')
 })
 
+t.test('of a durable run, too, what its error was caused by is told, each with its own code', async (t) => {
+  const cause = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })
+  const error = Object.assign(new TypeError('fetch failed', { cause }), { code: 'E_FETCH' })
+  const breaks = durable('breaks', () => { throw error })
+  const engine = new MemoryEngine()
+  const app = await createDashboard(t, { background: { engine, tasks: [breaks] } })
+  await app.ready()
+  const { id } = await app.background.addTask(breaks).stored()
+  await until(() => engine.outcomes.length === 1)
+  const expected = `${error.stack}\n  code: E_FETCH\ncaused by: ${cause.stack}\n  code: ECONNREFUSED`
+  t.equal((await app.inject(`/background/runs/${id}`)).json().stack, expected)
+})
+
 t.test('a search asks the engine by the id, and by the names that have the text in them', async (t) => {
   const { web, memory, add, mine } = await createPair(t)
   const id = await add('breaks')

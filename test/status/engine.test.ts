@@ -51,15 +51,15 @@ t.test('status: a run that could not be stored is no 202, and there is nowhere t
 })
 
 t.test('status: of a local engine, what has ended is over at once', async (t) => {
-  const tasks = [durable('slow', () => new Promise(() => {})), durable('quick', () => 'done')]
+  const [slowTask, quickTask] = [durable('slow', () => new Promise(() => {})), durable('quick', () => 'done')]
   const engine = new MemoryEngine({ local: true })
-  const { app, ask } = await createAppWithStatus(t, {}, { engine, tasks })
+  const { app, ask } = await createAppWithStatus(t, {}, { engine, tasks: [slowTask, quickTask] })
   const { find } = engine
   // It hears of the end a little later.
   engine.find = async (id) => ({ ...(await find.call(engine, id))!, state: 'active' })
-  const slow = app.background.addTask(tasks[0])
+  const slow = app.background.addTask(slowTask)
   await until(() => slow.state === 'active')
-  const quick = await app.background.addTask(tasks[1]).finished()
+  const quick = await app.background.addTask(quickTask).finished()
 
   t.match(await ask(quick), { status: 200, body: { state: 'completed' } })
   t.match(await ask(slow, { method: 'DELETE' }), { status: 200, body: { state: 'cancelled' } })
