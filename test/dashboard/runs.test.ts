@@ -275,6 +275,7 @@ t.test('an error of any kind is shown, or that it cannot be read', async (t) => 
     ['a text', 'a text'], [null, 'null'], [undefined, undefined], [42, '42'], [Symbol('s'), 'Symbol(s)'],
     [{ message: 'no error' }, 'no error'],
     [{ name: 3, message: 'odd name' }, 'odd name'],
+    [{ name: 'Plain', message: 'no stack' }, 'Plain: no stack'],
     [Object.create(null), 'an error that cannot be read'],
     [{ get message () { return trap() } }, 'an error that cannot be read'],
     [{ message: 'fine', get stack () { return trap() } }, 'fine'],
