@@ -9,6 +9,7 @@ import { Lists } from './lists'
 import { RunList } from './run-list'
 import { SearchField } from './search-field'
 import { useFeed } from './use-feed'
+import { useHidden } from './use-hidden'
 import { usePolled } from './use-polled'
 
 // It stands in front of what is at the bottom.
@@ -21,8 +22,10 @@ export function App () {
   const [text, setText] = useState('')
   const [pending, setPending] = useState<Pending>()
   const [outcome, setOutcome] = useState('')
-  const { frame, seconds, isConnected } = useFeed(isPaused)
-  const found = usePolled(text === '' ? undefined : text, () => search(text), isPaused)
+  // A browser has six connections for all its pages of one server: those that nobody sees are to leave theirs.
+  const isQuiet = useHidden() || isPaused
+  const { frame, seconds, isConnected } = useFeed(isQuiet)
+  const found = usePolled(text === '' ? undefined : text, () => search(text), isQuiet)
 
   useEffect(() => {
     const timer = setTimeout(() => setOutcome(''), OUTCOME_SHOWN)
@@ -51,7 +54,7 @@ export function App () {
               <Charts seconds={seconds} now={frame.time} />
               <SearchField onSearch={setText} />
               {text === ''
-                ? <Lists lists={frame.lists} now={frame.time} isPaused={isPaused} onAct={ask} />
+                ? <Lists lists={frame.lists} now={frame.time} isPaused={isQuiet} onAct={ask} />
                 : (
                   <RunList
                     name='found' title={`Found: ${text}`} now={frame.time} list={found.value} trouble={found.error}

@@ -66,7 +66,11 @@ function draw (element: HTMLElement, series: Series[], format: (value: number) =
     legend: { show: false },
     cursor: { show: false },
     scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
-    axes: [{ ...axis, space: 60, size: 30, values: (_plot, values) => values.map(hour) }, { ...axis, size: AXIS_WIDTH, values: (_plot, values) => values.map(format) }],
+    axes: [
+      // In seconds, of five minutes: uPlot's own choice after one minute is five.
+      { ...axis, space: 60, size: 30, incrs: [60, 120, 300], values: (_plot, values) => values.map(hour) },
+      { ...axis, size: AXIS_WIDTH, values: (_plot, values) => values.map(format) }
+    ],
     series: [{}, ...series.map(({ label, color }) => ({
       label, stroke: style.getPropertyValue(color), width: 1.5, points: { show: hasGaps, size: 3, fill: style.getPropertyValue(color) }
     }))]

@@ -30,7 +30,7 @@ export function Charts ({ seconds, now }: { seconds: readonly Second[], now: num
         <Chart title='Time in the queue' times={times} series={quantiles(3, 4)} format={duration} hasGaps />
         <Chart title='Duration of an attempt' times={times} series={quantiles(5, 6)} format={duration} hasGaps />
       </div>
-      <p class='note'>Of this process, each second by itself. Every run is counted; quantiles are right to within 5 %.</p>
+      <p class='note'>Of this process, each second by itself. Every run is counted; quantiles are right to within 5 %, those of the queue to a millisecond.</p>
     </section>
   )
 }

@@ -30,6 +30,8 @@ export function RunList ({ name, title, list, empty, now, trouble, onAct, childr
   })
 
   const runs = list?.runs ?? []
+  // In a pause, a list may be newer than the last frame.
+  const time = Math.max(now, ...runs.map(({ queuedAt, startedAt, finishedAt }) => finishedAt ?? startedAt ?? queuedAt))
   return (
     <section
       ref={section} aria-labelledby={`list-${name}`}
@@ -40,7 +42,7 @@ export function RunList ({ name, title, list, empty, now, trouble, onAct, childr
       {trouble !== undefined && <p class='trouble'>{trouble}</p>}
       {runs.length === 0
         ? <p class='empty'>{empty}</p>
-        : <ul class='runs'>{runs.map((run) => <RunRow key={run.id} run={run} now={now} onAct={onAct} />)}</ul>}
+        : <ul class='runs'>{runs.map((run) => <RunRow key={run.id} run={run} now={time} onAct={onAct} />)}</ul>}
       {children}
     </section>
   )

@@ -5,7 +5,7 @@ import type { DurableTasks } from './durable-tasks'
 import { createEntries, createRun, type Entry } from './entry'
 import { FST_ERR_BACKGROUND_CLOSED, FST_ERR_BACKGROUND_INVALID_OPTION, FST_ERR_BACKGROUND_QUEUE_FULL } from './errors'
 import { publishQueued } from './events'
-import type { GroupOwner, GroupRun } from './group-run'
+import { GroupRun, type GroupOwner } from './group-run'
 import { HeldBack } from './held-back'
 import { History } from './history'
 import { Lane } from './lane'
@@ -95,28 +95,40 @@ export class Background implements AppBackground, RunHome, GroupOwner {
     return this.ledger.stats()
   }
 
-  get (id: string): TaskRun | undefined {
-    return this.ledger.get(id) ?? this.#history?.get(id)
+  get (id: string): Run | undefined {
+    return this.ledger.get(id) as Run | undefined ?? this.#history?.get(id)
   }
 
   async find (id: string): Promise<TaskSnapshot | undefined> {
-    const run = this.ledger.get(id)
-    if (run !== undefined) return snapshotOf(run)
-    const finished = this.#history?.get(id)
-    if (finished?.isDurable === false) return snapshotOf(finished)
-    // Its engine may have been told elsewhere to deliver it again.
-    return await this.durable?.findStored(id) ?? (finished && snapshotOf(finished))
+    const run = this.get(id)
+    if (run !== undefined && this.knowsBest(run)) return snapshotOf(run)
+    return await this.durable?.findStored(id) ?? (run && snapshotOf(run))
+  }
+
+  /**
+   * Whether a run is as this process knows it. An engine may have been told elsewhere to deliver again what is over; but
+   * what a local one has is run here, where an end is known before the engine hears of it.
+   */
+  knowsBest (run: Run): boolean {
+    return !run.isOver || !run.isDurable || (this.options.engine!.features.local && this.#history?.get(run.id) === run)
   }
 
   /** What is at work and what has finished lately: from the first call on, or from the start by the option `history`. */
   keepHistory (): History {
-    this.#history ??= new History(this, this.options.history)
+    this.#history ??= new History(this, this.options.history, this.#unfinished())
     return this.#history
   }
 
   async cancel (id: string): Promise<boolean> {
     if (this.get(id)?.cancel() === true) return true
     return await this.durable?.cancelStored(id) ?? false
+  }
+
+  /** Has the engine deliver once more what has failed or was cancelled. @returns whether it was that. */
+  async retry (id: string): Promise<boolean> {
+    if (await this.options.engine?.retry(id) !== true) return false
+    this.#history?.forget(id)
+    return true
   }
 
   admit (runs: number, first: Function): void {
@@ -156,6 +168,14 @@ export class Background implements AppBackground, RunHome, GroupOwner {
     unlink(group)
     this.#lane.noteEnded()
     this.onChange?.()
+  }
+
+  /** Those outside a request: before the first request there are no others. */
+  * #unfinished (): Generator<Run> {
+    for (const root of this.live) {
+      if (root instanceof Run) yield root
+      else if (root instanceof GroupRun) yield * root.unfinished
+    }
   }
 
   #heldBack (): HeldBack {

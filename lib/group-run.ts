@@ -45,6 +45,13 @@ export class GroupRun implements RunOwner, Startable, Linked {
     return this.#over
   }
 
+  /** In the order in which they were added. */
+  get unfinished (): Run[] {
+    const runs = [...this.#started]
+    this.#waiting.retain((run) => !run.isOver && runs.push(run) > 0)
+    return runs
+  }
+
   add (run: Run): void {
     this.#waiting.push(run)
     this.#unfinished++

@@ -22,14 +22,16 @@ class Finished implements Linked {
 export class History {
   readonly #options: ResolvedHistory
   // Both in the order in which they came there.
-  readonly #unfinished = new Set<Run>()
+  readonly #unfinished: Set<Run>
   // A `Map` alone would do, were it not for what is deleted at its head: whoever looks for the first steps over that.
   readonly #finished = new Chain<Finished>()
   readonly #byId = new Map<string, Finished>()
   readonly #stop: () => void
 
-  constructor (background: AppBackground, options: ResolvedHistory) {
+  /** @param unfinished What was there before it. */
+  constructor (background: AppBackground, options: ResolvedHistory, unfinished: Iterable<Run>) {
     this.#options = options
+    this.#unfinished = new Set(unfinished)
     const open = ({ run }: TaskEvent): void => { this.#open(run as Run) }
     this.#stop = listen(background, { queued: open, taken: open, finished: ({ run }) => { this.#close(run as Run) } })
   }
@@ -51,6 +53,14 @@ export class History {
     return this.#byId.get(id)?.run
   }
 
+  /** A run that has finished is not kept any more. */
+  forget (id: string): void {
+    const finished = this.#byId.get(id)
+    if (finished === undefined) return
+    unlink(finished)
+    this.#byId.delete(id)
+  }
+
   /** From here on it takes no note. */
   close (): void {
     this.#stop()
@@ -60,7 +70,7 @@ export class History {
     // A subscriber may have ended it before this one is told that it is there.
     if (run.isOver) return
     // A failed one that its engine was told to deliver again.
-    if (run.isDurable) this.#forget(run.id)
+    if (run.isDurable) this.forget(run.id)
     this.#unfinished.add(run)
   }
 
@@ -68,7 +78,7 @@ export class History {
     this.#unfinished.delete(run)
     // The rest of it is not for this process to know.
     if (run.state === 'stored') return
-    if (run.isDurable) this.#forget(run.id)
+    if (run.isDurable) this.forget(run.id)
     const finished = new Finished(run)
     this.#finished.add(finished)
     this.#byId.set(run.id, finished)
@@ -80,15 +90,8 @@ export class History {
     const oldest = Date.now() - age
     for (const { run } of this.#finished) {
       if (this.#byId.size <= count && run.finishedAt! > oldest) return
-      this.#forget(run.id)
+      this.forget(run.id)
     }
-  }
-
-  #forget (id: string): void {
-    const finished = this.#byId.get(id)
-    if (finished === undefined) return
-    unlink(finished)
-    this.#byId.delete(id)
   }
 }
 

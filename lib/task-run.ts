@@ -114,6 +114,11 @@ export class Run implements TaskRun, Standing, Linked, AttemptHost {
     return this.#id
   }
 
+  /** Its id, if somebody has read it. */
+  get knownId (): string | undefined {
+    return this.#id
+  }
+
   /** On which replies it runs. */
   get when (): When {
     return this.#policy?.when ?? this.#defaultWhen

@@ -37,6 +37,15 @@ t.test('with the journal, find() knows of a run that has just ended here what it
   t.match(await app.background.find(id), { state: 'completed', result: 42 })
 })
 
+t.test('with the journal and without a history, find() knows what a run came to as soon as idle() does', async (t) => {
+  const task = durable('task', async () => 42)
+  const app = await createApp(t, { engine: journal({ location: t.testdir() }), tasks: [task] })
+  await app.ready()
+  const { id } = app.background.addTask(task)
+  await app.background.idle()
+  t.match(await app.background.find(id), { state: 'completed' })
+})
+
 t.test('R5: with the journal, a run that is cancelled while it is held does not come again', async (t) => {
   const location = t.testdir()
   const task = recorder('task')

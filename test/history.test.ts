@@ -211,7 +211,7 @@ t.test('history: a failed durable run that is delivered again is unfinished, not
 
 t.test('history: of a finished durable run the engine knows better, and the history still knows it where the engine does not', async (t) => {
   const task = durable('task', () => 'done')
-  const { app, engine } = await createDurableApp(t, { tasks: [task], history: {}, local: true })
+  const { app, engine } = await createDurableApp(t, { tasks: [task], history: {} })
   await app.ready()
   const { id } = await app.background.addTask(task).finished()
   await until(() => engine.outcomes.length === 1)
@@ -220,6 +220,40 @@ t.test('history: of a finished durable run the engine knows better, and the hist
   t.match(await app.background.find(id), { id, state: 'retrying' })
   engine.memory.entries.delete(id)
   t.match(await app.background.find(id), { id, state: 'completed', result: 'done' })
+})
+
+t.test('history: what has ended here is known before a local engine hears of it, until that is told to deliver it again', async (t) => {
+  const task = durable('task', () => { throw new Error('broken') })
+  const { app, engine } = await createDurableApp(t, { tasks: [task], history: {}, local: true })
+  await app.ready()
+  const { id } = await app.background.addTask(task).finished()
+  await until(() => engine.outcomes.length === 1)
+  const entry = engine.memory.entries.get(id)!
+
+  entry.state = 'active'
+  t.match(await app.background.find(id), { id, state: 'failed' })
+  t.equal(await (app.background as Background).retry(id), false)
+  t.match(await app.background.find(id), { id, state: 'failed' })
+  entry.state = 'failed'
+  t.equal(await (app.background as Background).retry(id), true)
+  t.match(await app.background.find(id), { id, state: 'queued' })
+})
+
+t.test('history: what was accepted before it is unfinished, groups included, and finishes', async (t) => {
+  const app = await createApp(t)
+  const go = latch()
+  const wait = (): Promise<void> => go
+  const runs = [app.background.addTask(wait), ...app.background.addTasks(new background.BackgroundTasks().addTask(wait).addTask(wait).addTask(wait))]
+  await until(() => runs[1].state === 'active')
+  runs[2].cancel()
+  await serve(app, (reply) => { reply.background.addTask(wait) })
+  await until(() => app.background.stats().active === 3)
+  const { unfinished } = historyOf(app)
+
+  t.strictSame([...unfinished], [runs[0], runs[1], runs[3]])
+  go.open()
+  await app.background.idle()
+  t.strictSame([...unfinished], [])
 })
 
 t.test('history: of a run that is not durable the engine is not asked', async (t) => {

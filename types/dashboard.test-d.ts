@@ -14,7 +14,7 @@ expectTypeOf(required).toEqualTypeOf(byDefault)
 expectTypeOf(required.dashboard).toEqualTypeOf(dashboard)
 
 // Its options are checked.
-app.register(dashboard, { prefix: '/tasks', onRequest: hook, showArguments: true, logLevel: 'warn' })
+app.register(dashboard, { prefix: '/tasks', onRequest: hook, showArguments: true, logLevel: 'warn', logSerializers: { req: ({ url }) => url } })
 app.register(byDefault, { allowAnonymous: true })
 app.register(required, { preHandler: [async (request, reply) => { await reply.code(401).send(request.url) }] })
 app.register(import('fastify-background/dashboard'), { preValidation: (request, reply, done) => { done() } })

@@ -7,18 +7,28 @@ let source
 
 form.addEventListener('submit', async (event) => {
   event.preventDefault()
-  const response = await fetch('/files', { method: 'POST', body: new FormData(form) })
-  const body = await response.json()
-  task.hidden = false
-  if (response.status === 202) follow(response.headers.get('location'), form.elements.file.files[0].name)
-  else state.textContent = body.message
+  begin(form.elements.file.files[0].name)
+  try {
+    const response = await fetch('/files', { method: 'POST', body: new FormData(form) })
+    if (response.status === 202) follow(response.headers.get('location'))
+    else state.textContent = (await response.json()).message
+  } catch {
+    // The connection is lost, or what has answered is not the application.
+    state.textContent = 'the upload has failed'
+  }
 })
 
-function follow (url, file) {
-  name.textContent = file
-  result.hidden = true
+function begin (file) {
   // It may still follow the upload before.
-  source?.close()
+  stop()
+  task.hidden = false
+  result.hidden = true
+  name.textContent = file
+  show({ state: 'uploading' })
+}
+
+function follow (url) {
+  stop()
   source = new EventSource(url)
   source.onmessage = ({ data }) => show(JSON.parse(data))
   source.addEventListener('end', ({ data }) => {
@@ -36,7 +46,7 @@ function follow (url, file) {
 }
 
 function stop () {
-  source.close()
+  source?.close()
   cancel.hidden = true
 }
 

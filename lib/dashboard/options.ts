@@ -1,5 +1,5 @@
-import type { LogLevel, RouteShorthandOptions } from 'fastify'
-import { aBoolean, assertOptions, type Check, type Checks } from '../checks'
+import type { LogLevel, RegisterOptions, RouteShorthandOptions } from 'fastify'
+import { aBoolean, anObject, assertOptions, type Check, type Checks } from '../checks'
 import { FST_ERR_BACKGROUND_INVALID_OPTION } from '../errors'
 
 const DEFAULT_PREFIX = '/background'
@@ -19,6 +19,8 @@ export interface DashboardOptions extends Hooks {
   showArguments?: boolean
   /** Of the requests for the page and its data. @default as the application's */
   logLevel?: LogLevel
+  /** Of the requests for the page and its data, beside those of the application. @default none */
+  logSerializers?: RegisterOptions['logSerializers']
 }
 
 export interface ResolvedDashboardOptions {
@@ -26,6 +28,7 @@ export interface ResolvedDashboardOptions {
   readonly hooks: Hooks
   readonly showArguments: boolean
   readonly logLevel: LogLevel | undefined
+  readonly logSerializers: RegisterOptions['logSerializers']
 }
 
 const HOOKS = ['onRequest', 'preValidation', 'preHandler'] as const
@@ -40,12 +43,13 @@ const CHECKS: Checks<DashboardOptions> = {
   preHandler: hooks,
   allowAnonymous: aBoolean,
   showArguments: aBoolean,
-  logLevel: ['a level of the log', (value) => typeof value === 'string']
+  logLevel: ['a level of the log', (value) => typeof value === 'string'],
+  logSerializers: anObject
 }
 
 /** @throws `FST_ERR_BACKGROUND_INVALID_OPTION` for a wrong or unknown one, and where nothing asks who it is. */
 export function resolveDashboardOptions (options: DashboardOptions): ResolvedDashboardOptions {
-  assertOptions(options, CHECKS, ['logSerializers'])
+  assertOptions(options, CHECKS)
   const given = HOOKS.filter((name) => options[name] !== undefined)
   if (given.length === 0 && options.allowAnonymous !== true) {
     throw new FST_ERR_BACKGROUND_INVALID_OPTION('onRequest',
@@ -55,6 +59,7 @@ export function resolveDashboardOptions (options: DashboardOptions): ResolvedDas
     prefix: options.prefix ?? DEFAULT_PREFIX,
     hooks: Object.fromEntries(given.map((name) => [name, options[name]])),
     showArguments: options.showArguments ?? false,
-    logLevel: options.logLevel
+    logLevel: options.logLevel,
+    logSerializers: options.logSerializers
   })
 }

@@ -13,7 +13,7 @@ export const LIST_LENGTH = 50
 // A frame a second, and one may come late.
 const RECENT_SECONDS = 5
 
-// So many are looked at for a frame: with more of them waiting, it is a sample.
+// So many unfinished ones are looked at for a frame or a search: with more of them, it is a sample.
 const MAX_LOOKED_AT = 10_000
 
 /** The runs of this process, by list. */
@@ -55,8 +55,7 @@ export class Overview implements FrameSource {
     const run = this.#find(id)
     const stored = run === undefined || run.isDurable ? await this.#stored?.find(id) : undefined
     const args = this.#showArguments ? stored?.task.args ?? run?.args : undefined
-    // Its end is with the engine, where it may have been taken up again.
-    if (stored !== undefined && (run === undefined || run.isOver)) return showDetail(showStored(stored), stored.error, args)
+    if (stored !== undefined && (run === undefined || !this.#background.knowsBest(run))) return showDetail(showStored(stored), stored.error, args)
     return run && showDetail(showRun(run), run.error, args)
   }
 
@@ -69,11 +68,11 @@ export class Overview implements FrameSource {
     for (const run of this.#known()) {
       if (found.size > limit) break
       if (!matches(run) || found.has(run.id)) continue
-      const kept = run.isOver ? stored.get(run.id) : undefined
+      const kept = this.#background.knowsBest(run) ? undefined : stored.get(run.id)
       found.set(run.id, kept === undefined ? showRun(run) : showStored(kept))
     }
     for (const [id, each] of stored) if (!found.has(id)) found.set(id, showStored(each))
-    return listOf([...found.values()], limit, more)
+    return listOf([...found.values()], limit, more || this.#background.ledger.unfinished > MAX_LOOKED_AT)
   }
 
   /** One list, longer than in a frame. Rejects where the engine is away. */
@@ -130,12 +129,15 @@ export class Overview implements FrameSource {
   }
 
   #find (id: string): Run | undefined {
-    for (const run of this.#known()) if (run.id === id) return run
-    return undefined
+    return this.#background.get(id) ?? [...this.#runs.failed()].find((run) => run.id === id)
   }
 
   * #known (): Generator<Run> {
-    yield * this.#runs.unfinished
+    let left = MAX_LOOKED_AT
+    for (const run of this.#runs.unfinished) {
+      if (left-- === 0) break
+      yield run
+    }
     yield * this.#runs.finished()
   }
 }
@@ -146,7 +148,6 @@ function listOf (runs: readonly ShownRun[], limit: number, more: boolean): Shown
 
 function matcher (text: string): (run: Run) => boolean {
   const wanted = text.toLowerCase()
-  // A run has no id before somebody reads it: hundreds of thousands are not to get one for a name.
-  const isOfId = /^[\da-f-]+$/.test(wanted)
-  return (run) => run.name.toLowerCase().includes(wanted) || (isOfId && run.id.startsWith(wanted))
+  // A run has no id before somebody reads it: thousands are not to get one that nobody can have asked for.
+  return (run) => run.name.toLowerCase().includes(wanted) || run.knownId?.startsWith(wanted) === true
 }

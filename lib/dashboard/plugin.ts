@@ -13,7 +13,7 @@ import { StoredTasks } from './stored'
 
 async function fastifyBackgroundDashboard (app: FastifyInstance, opts: DashboardOptions): Promise<void> {
   const options = resolveDashboardOptions(opts)
-  const { prefix, logLevel } = options
+  const { prefix, logLevel, logSerializers } = options
   const background = app.background as Background
   const { engine } = background.options
   const page = await readPage()
@@ -32,7 +32,7 @@ async function fastifyBackgroundDashboard (app: FastifyInstance, opts: Dashboard
     runs.close()
   })
   await app.register(dashboardRoutes, {
-    prefix, ...logLevel && { logLevel }, background, options, page, feed, overview, stored
+    prefix, ...logLevel && { logLevel }, ...logSerializers && { logSerializers }, background, options, page, feed, overview, stored
   })
 }
 

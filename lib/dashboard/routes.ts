@@ -41,7 +41,8 @@ export async function dashboardRoutes (
   for (const asset of page) {
     const isIndex = asset.name === 'index.html'
     app.get(isIndex ? '/' : `/${asset.name}`, reading, async function sendAsset (request, reply) {
-      const path = request.url.split('?', 1)[0]
+      // As the browser has it: "rewriteUrl" may have changed it.
+      const path = request.originalUrl.split('?', 1)[0]
       // The page asks for what is beside it.
       if (isIndex && !path.endsWith('/')) return reply.redirect(`${path.slice(path.lastIndexOf('/') + 1)}/`, 308)
       reply.headers({ etag: asset.etag, 'cache-control': 'no-cache' })
@@ -87,7 +88,7 @@ export async function dashboardRoutes (
   })
 
   app.post<ById>('/runs/:id/retry', changing, async function retryRun ({ params: { id }, log }, reply) {
-    return await change(log, reply, id, 'retried', async () => await background.options.engine?.retry(id) ?? false)
+    return await change(log, reply, id, 'retried', async () => await background.retry(id))
   })
 
   async function change (log: FastifyRequest['log'], reply: FastifyReply, id: string, what: string, act: () => Promise<boolean>) {

@@ -1,5 +1,5 @@
 import type { StoredSnapshot } from '../engines/engine'
-import { orUndefined, readError } from '../read-error'
+import { readError, textOf, withCauses } from '../read-error'
 import type { Run } from '../task-run'
 import type { TaskProgress } from '../types'
 import { showArgs } from './args'
@@ -9,7 +9,6 @@ const MAX_NAME = 200
 const MAX_MESSAGE = 300
 const MAX_STACK = 8_000
 const MAX_ARGS = 4_000
-const MAX_CAUSES = 5
 
 /** What the page shows of a run of this process. */
 export function showRun (run: Run): ShownRun {
@@ -48,7 +47,7 @@ export function showStored ({ task, state, attempt, progress, error, startedAt, 
 export function showDetail (shown: ShownRun, error: unknown, args: readonly unknown[] | null | undefined): ShownDetail {
   return {
     ...shown,
-    stack: error === undefined ? undefined : stackOf(error),
+    stack: error === undefined ? undefined : cut(withCauses(textOf(error), error), MAX_STACK),
     args: args === undefined || args === null ? undefined : cut(showArgs(args), MAX_ARGS)
   }
 }
@@ -56,23 +55,6 @@ export function showDetail (shown: ShownRun, error: unknown, args: readonly unkn
 function lineOf (thrown: unknown): string {
   const { name, message } = readError(thrown)
   return cut(name === undefined ? message : `${name}: ${message}`, MAX_MESSAGE)
-}
-
-/** With what it was caused by: "fetch failed" alone says little. */
-function stackOf (error: unknown): string {
-  const stacks = []
-  for (let each = error; each !== undefined && stacks.length < MAX_CAUSES; each = causeOf(each)) stacks.push(ownStackOf(each))
-  return cut(stacks.join('\ncaused by: '), MAX_STACK)
-}
-
-function ownStackOf (thrown: unknown): string {
-  const { stack, code } = readError(thrown)
-  const text = cut(stack ?? lineOf(thrown), MAX_STACK)
-  return code === undefined ? text : `${text}\n  code: ${code}`
-}
-
-function causeOf (thrown: unknown): unknown {
-  return orUndefined(() => (Object(thrown) as Error).cause ?? undefined)
 }
 
 function showProgress (progress: TaskProgress | undefined): ShownRun['progress'] {

@@ -90,11 +90,13 @@ export class JournalRecords {
   }
 
   async snapshot (entry: Entry): Promise<StoredSnapshot> {
-    const { id, name, queuedAt, state, attempt, progress, error, startedAt, finishedAt } = entry
+    const { id, name, queuedAt } = entry
     const task = await this.read(entry).catch((error): StoredTask => {
       if (error instanceof UnreadableRecord) return { id, name, args: [], meta: {}, retries: 0, queuedAt }
       throw error
     })
+    // As it is now: it has moved on while its record was read.
+    const { state, attempt, progress, error, startedAt, finishedAt } = entry
     return { task, state, attempt, progress, error, startedAt, finishedAt }
   }
 

@@ -1,4 +1,4 @@
-import { readError } from '../read-error'
+import { readError, withCauses } from '../read-error'
 import type { StoredError } from './engine'
 
 /**
@@ -8,7 +8,7 @@ import type { StoredError } from './engine'
  */
 export function toStoredError (thrown: unknown, standIn = 'Error'): StoredError {
   const { name = standIn, message, code, stack } = readError(thrown)
-  return { name: clean(name), message: clean(message), code: code && clean(code), stack: stack && clean(stack) }
+  return { name: clean(name), message: clean(message), code: code && clean(code), stack: stack && clean(withCauses(stack, thrown)) }
 }
 
 /**

@@ -15,7 +15,11 @@ const HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler'] as cons
 export type StatusHooks = Pick<RouteShorthandOptions, typeof HOOKS[number]>
 
 export interface StatusOptions extends StatusHooks {
-  /** Where the routes are: a path without parameters, below the prefix of the instance, which may have some. @default '/tasks' */
+  /**
+   * Where the routes are: a path without parameters and without what a URL has to escape, below the prefix of the
+   * instance, which may have both.
+   * @default '/tasks'
+   */
   prefix?: string
   /**
    * Who may see a run and cancel it: anything but `true` is a 404, as if there were no such run. What it throws or
@@ -41,13 +45,13 @@ export interface StatusOptions extends StatusHooks {
    * @default 30
    */
   maxWait?: number
-  /** How many event streams and waits there may be at once in the process: an integer of at least 1. @default 1_000 */
+  /** How many event streams and waits of this registration there may be at once: an integer of at least 1. @default 1_000 */
   maxListeners?: number
   /** How long a stream waits at least between two events of one state, in milliseconds: an integer from 0 to 60 000. @default 100 */
   interval?: number
   /**
-   * How often a stream says that it is there, in milliseconds: an integer from 1 000 to 600 000. One that has taken
-   * nothing from one to the next is cut.
+   * How often a stream says that it is there, in milliseconds: an integer from 1 000 to 600 000. One that has not taken
+   * what it was sent from one to the next is cut.
    * @default 15_000
    */
   heartbeat?: number
@@ -74,8 +78,9 @@ declare module 'fastify' {
 type Defaulted = 'prefix' | 'exposeErrors' | 'exposeResult' | 'redirect' | 'retryAfter' | 'maxWait' | 'maxListeners' | 'interval' | 'heartbeat'
 export type ResolvedStatusOptions = Readonly<Required<Pick<StatusOptions, Defaulted>> & Omit<StatusOptions, Defaulted>>
 
-const aPath: Check = ["'' or a path without parameters that begins with / and does not end with it",
-  (value) => typeof value === 'string' && (value === '' || /^\/([^?#:*]*[^/?#:*])$/.test(value))]
+// It goes into a header, and is to be the same for every reader: a \ is a / to some, and ".." is a step up.
+const aPath: Check = ["'' or a path such as '/tasks', without parameters and without what a URL has to escape",
+  (value) => typeof value === 'string' && /^(?:\/(?!\.\.?(?:\/|$))[\w.~!$&'+,;=@-]+)*$/.test(value)]
 const hooks: Check = ['a function or a list of functions', (value) => [value].flat().every((each) => typeof each === 'function')]
 const anything: Check = ['anything', () => true]
 

@@ -16,20 +16,27 @@ async function fastifyBackgroundStatus (app: FastifyInstance, opts: StatusOption
   // What has finished is asked for, too.
   background.keepHistory()
   const changes = new Changes(background, options)
+  const answered = new WeakSet<FastifyReply>()
   let path = ''
 
   app.decorateReply('accepted', function accepted (this: FastifyReply, run: TaskRun): FastifyReply {
     assertRun(run)
+    answered.add(this)
     return this.code(202)
       .header('location', `${withParams(path, this.request)}/${run.id}`)
       .header('retry-after', retryAfter)
       .header('cache-control', 'no-store')
       .send(toStatus(run, options))
   })
+  app.addHook('onError', async function takeBack (_request, reply) {
+    // It is no 202 after all: its tasks could not be stored, or a hook has failed.
+    if (answered.delete(reply)) reply.removeHeader('location').removeHeader('retry-after')
+  })
   app.addHook('preClose', async function endListeners () { changes.close() })
 
   await app.register(async function statusRoutes (routes) {
-    path = routes.prefix
+    // As it is in a URL: that of the instance may be of any letters.
+    path = encodeURI(routes.prefix)
     for (const [name, hook] of hooksOf(options)) routes.addHook(name as 'onRequest', hook as never)
     addRoutes(routes, background, changes, options)
   }, { prefix, logLevel, logSerializers })
@@ -38,6 +45,8 @@ async function fastifyBackgroundStatus (app: FastifyInstance, opts: StatusOption
 /** The path with the parameters of a request below the same prefix, as `:tenant` or `:tenant(^\w+)`. */
 function withParams (path: string, { params }: FastifyRequest): string {
   return path.replace(/:(\w+)(\([^/]*\))?/g, (_, name: string) => encodeURIComponent((params as Record<string, string>)[name]))
+    // An empty one at the beginning would make the next part the name of a host.
+    .replace(/^\/+/, '/')
 }
 
 function assertRun (run: unknown): void {

@@ -27,6 +27,10 @@ export function addRoutes (app: FastifyInstance, background: Background, changes
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => toJson)
 
+  // Nothing is read of a body, whatever a client says of it.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, _body, done) => done(null))
+
   // A wait and a stream take as long as they take.
   const { handlerTimeout } = app.initialConfig as { handlerTimeout?: number }
   const unlimited = handlerTimeout ? { handlerTimeout: MAX_TIMER_DELAY } : {}

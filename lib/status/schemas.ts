@@ -50,10 +50,13 @@ const params = {
 const notFound = { ...error, description: 'There is no such task, or it is not for this client' }
 const away = { ...error, description: 'It cannot be said for now: ask again later' }
 
-export const GET_SCHEMA: FastifySchema & { headers: object } = {
+export const GET_SCHEMA: FastifySchema = {
   tags: TAGS,
   summary: 'The status of a background task',
-  description: 'As JSON or, with "Accept: text/event-stream", as events until it is over. "Prefer: wait=10" waits for its end.',
+  description: 'As JSON or, with "Accept: text/event-stream", as events: the status at each change, and at its end an event ' +
+    '"end". "Prefer: wait=10" waits for the end.',
+  // Read by Swagger 2.0 and by OpenAPI 3; a response's "content" is of the latter alone.
+  produces: ['application/json', 'text/event-stream'],
   params,
   headers: {
     type: 'object',
@@ -63,19 +66,13 @@ export const GET_SCHEMA: FastifySchema & { headers: object } = {
     }
   },
   response: {
-    200: {
-      description: 'The status of the task',
-      content: {
-        'application/json': { schema: status },
-        'text/event-stream': { schema: { type: 'string', description: 'The status at each change; the last event is "end"' } }
-      }
-    },
+    200: status,
     204: { type: 'null', description: 'Of a stream: the listener has seen the end' },
     303: { ...status, description: 'The task has completed, and its result is at Location' },
     404: notFound,
     503: away
   }
-} as FastifySchema & { headers: object }
+} as FastifySchema
 
 export const DELETE_SCHEMA: FastifySchema = {
   tags: TAGS,

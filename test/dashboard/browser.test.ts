@@ -2,13 +2,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
-import type { Page } from 'playwright-core'
+import type { Page, Request } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { defineTask } from '../../lib/definition'
 import { journal } from '../../lib/engines/journal'
 import { listen } from '../helpers/app'
 import { needsBrowser, openPage, type Opened as OpenedPage } from '../helpers/browser'
-import { createDashboard, type Settings } from '../helpers/dashboard'
+import { createDashboard, openFeed, type Settings } from '../helpers/dashboard'
 import { ROOT } from '../helpers/docs'
 import { durable } from '../helpers/durable'
 import { latch, type Latch } from '../helpers/latch'
@@ -293,10 +293,62 @@ test('pause stops the page, and goes on where it is', async (t) => {
   await page.getByRole('button', { name: 'Pause' }).click()
   await page.getByText('paused', { exact: true }).waitFor()
   app.background.addTask(defineTask(() => { throw new Error('unseen') }, { name: 'send-email' }))
-  await app.background.idle()
+  // All pages get the same frames: by the second of these it would be there.
+  const another = await openFeed(t, app)
+  for (let i = 0; i < 2; i++) await another.until(({ lists }) => lists.failed.runs.length === 1)
   t.equal(await section(page, 'Recent failures').getByText('unseen').count(), 0)
   await page.getByRole('button', { name: 'Pause' }).click()
   await section(page, 'Recent failures').getByText('Error: unseen').waitFor()
+})
+
+test('a page that nobody sees leaves its connection to others, and goes on when it is seen', async (t) => {
+  const { app, page } = await open(t)
+  const isFeed = (request: Request): boolean => request.url().endsWith('/feed')
+  const show = async (isHidden: boolean): Promise<void> => {
+    await page.evaluate(`{
+      Object.defineProperty(document, 'hidden', { value: ${String(isHidden)}, configurable: true })
+      document.dispatchEvent(new Event('visibilitychange'))
+    }`)
+  }
+  const left = page.waitForEvent('requestfailed', isFeed)
+  await show(true)
+  await left
+  app.background.addTask(defineTask(() => { throw new Error('unseen') }, { name: 'send-email' }))
+  const another = await openFeed(t, app)
+  for (let i = 0; i < 2; i++) await another.until(({ lists }) => lists.failed.runs.length === 1)
+  t.equal(await section(page, 'Recent failures').getByText('unseen').count(), 0)
+  await show(false)
+  await section(page, 'Recent failures').getByText('Error: unseen').waitFor()
+  t.equal(await page.getByText('live', { exact: true }).count(), 1)
+})
+
+test('in a pause, a list that is asked for is as old as it is', async (t) => {
+  const { app, page } = await open(t)
+  for (let i = 0; i < 51; i++) await app.background.addTask(defineTask(() => { throw new Error('no') }, { name: `failed-${i}` })).finished()
+  const failed = section(page, 'Recent failures')
+  const more = failed.getByRole('button', { name: 'Show up to 1,000' })
+  await more.waitFor()
+  await page.getByRole('button', { name: 'Pause' }).click()
+  const { now } = Date
+  t.teardown(() => { Date.now = now })
+  Date.now = () => now() + 120_000
+  await app.background.addTask(defineTask(() => { throw new Error('no') }, { name: 'failed-late' })).finished()
+  await more.click()
+  await failed.getByText('failed-late').waitFor()
+  t.match(await row(page, 'failed-50').locator('.age').innerText(), /^2 min/)
+})
+
+test('the time axis of a chart has labels to read it by', async (t) => {
+  const { page } = await open(t)
+  await page.evaluate(`new Promise((resolve) => {
+    const hours = new Set()
+    const { fillText } = CanvasRenderingContext2D.prototype
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...others) {
+      if (text.includes(':') && hours.add(text).size >= 2) resolve()
+      return fillText.call(this, text, ...others)
+    }
+  })`)
+  t.pass('two or more')
 })
 
 test('when the server has gone the page says so', async (t) => {

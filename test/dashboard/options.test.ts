@@ -39,6 +39,7 @@ t.test('an option that is wrong or unknown is refused by its name', async (t) =>
     [{ onRequest: hook, prefix: 'background' }, /"prefix": expected a path without a slash at its end/],
     [{ onRequest: hook, prefix: '/background/' }, /"prefix"/],
     [{ onRequest: hook, logLevel: 3 }, /"logLevel"/],
+    [{ onRequest: hook, logSerializers: 'req' }, /"logSerializers": expected an object/],
     [{ onRequest: hook, showArgs: true }, /"showArgs": expected one of .*'showArguments'/]
   ]
   for (const [options, message] of wrong) t.match(await refused(t, options), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message })
@@ -78,4 +79,19 @@ t.test('logLevel is that of its requests alone', async (t) => {
   t.strictSame(lines, [])
   await app.inject('/nothing')
   t.not(lines.length, 0)
+})
+
+t.test('logSerializers are those of its requests alone', async (t) => {
+  const lines: Array<{ req?: unknown }> = []
+  const app = await createDashboard(t, {
+    server: { logger: { level: 'info', stream: { write (line: string) { lines.push(JSON.parse(line)) } } } },
+    dashboard: { allowAnonymous: true, logSerializers: { req: () => 'hidden' } }
+  })
+  const requests = async (url: string): Promise<unknown[]> => {
+    lines.length = 0
+    await app.inject(url)
+    return lines.flatMap(({ req }) => req ?? [])
+  }
+  t.strictSame(await requests('/background/'), ['hidden'])
+  t.match(await requests('/nothing'), [{ url: '/nothing' }])
 })

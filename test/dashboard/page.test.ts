@@ -49,6 +49,12 @@ t.test('a path without its slash is sent to the one with it, by a relative addre
   }
 })
 
+t.test('so it is behind rewriteUrl, by the address that the browser has', async (t) => {
+  const app = await createDashboard(t, { server: { rewriteUrl: ({ url }) => url!.replace(/^\/admin/, '/background') } })
+  t.equal((await app.inject('/admin')).headers.location, 'admin/')
+  t.equal((await app.inject('/admin/')).statusCode, 200)
+})
+
 t.test('a file that the browser has is not sent again', async (t) => {
   const app = await createDashboard(t)
   const { headers: { etag } } = await app.inject('/background/page.js')

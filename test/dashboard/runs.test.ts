@@ -1,6 +1,9 @@
+import Fastify from 'fastify'
 import t from 'tap'
 import { defineTask } from '../../lib/definition'
-import { createDashboard, listed, openFeed, OWN } from '../helpers/dashboard'
+import background, { BackgroundTask } from '../../lib/index'
+import type { Run } from '../../lib/task-run'
+import { createDashboard, dashboard, listed, openFeed, OWN } from '../helpers/dashboard'
 import { latch, turn, until } from '../helpers/latch'
 
 t.setTimeout(60_000)
@@ -147,6 +150,43 @@ t.test('a search finds by a part of the name or the beginning of the id, whateve
   t.match((await app.inject('/background/runs?search=send&limit=1')).json(), { runs: { length: 1 }, more: true })
 })
 
+t.test('a search looks at ten thousand unfinished runs, at all that are kept, and says so', async (t) => {
+  const app = await createDashboard(t, { background: { concurrency: 1 } })
+  const goOn = latch()
+  const { id } = await app.background.addTask(function needle () { throw new Error('no') }).finished()
+  app.background.addTask(async () => { await goOn })
+  for (let i = 0; i < 10_000; i++) app.background.addTask(function waits () {})
+  app.background.addTask(function needle () {})
+  t.match((await app.inject('/background/runs?search=needle')).json(), { runs: [{ id }], more: true })
+  goOn.open()
+  await app.background.idle()
+  t.match((await app.inject('/background/runs?search=needle')).json(), { runs: { length: 2 }, more: false })
+})
+
+t.test('neither a search nor an opened row gives an id to runs that are not shown', async (t) => {
+  const app = await createDashboard(t, { background: { closeTimeout: 0 } })
+  const run = app.background.addTask(async function active () { await latch() }) as Run
+  const { id } = await app.background.addTask(() => { throw new Error('no') }).finished()
+  for (const path of ['runs?search=abc', 'runs?search=-', `runs/${id}`, `runs/${NOBODY}`]) await app.inject(`/background/${path}`)
+  t.equal(run.knownId, undefined)
+  await app.inject('/background/runs?search=active')
+  t.equal(run.knownId, run.id, 'one that is shown has one')
+})
+
+t.test('what was accepted before the dashboard is there is listed', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(background, { closeTimeout: 0 })
+  for (const name of ['alone', 'first', 'second']) {
+    const task = new BackgroundTask(defineTask(async () => { await latch() }, { name }))
+    if (name === 'alone') app.background.addTask(task)
+    else app.background.addTasks([task])
+  }
+  await app.register(dashboard, { allowAnonymous: true })
+  await app.ready()
+  t.strictSame((await listed(app, 'running')).map(({ name }) => name), ['alone', 'first', 'second'])
+})
+
 t.test('the stack of an error is there for who asks', async (t) => {
   const app = await createDashboard(t)
   const error = Object.assign(new Error('no way'), { code: 'E_NO_WAY' })
@@ -235,6 +275,7 @@ t.test('an error of any kind is shown, or that it cannot be read', async (t) => 
     ['a text', 'a text'], [null, 'null'], [undefined, undefined], [42, '42'], [Symbol('s'), 'Symbol(s)'],
     [{ message: 'no error' }, 'no error'],
     [{ name: 3, message: 'odd name' }, 'odd name'],
+    [{ name: 'Plain', message: 'no stack' }, 'Plain: no stack'],
     [Object.create(null), 'an error that cannot be read'],
     [{ get message () { return trap() } }, 'an error that cannot be read'],
     [{ message: 'fine', get stack () { return trap() } }, 'fine'],

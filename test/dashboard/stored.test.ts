@@ -129,6 +129,30 @@ t.test('a durable run that is over is as the engine says, not as this process ha
   t.match((await worker.inject(`/background/runs/${id}`)).json(), { state: 'completed' })
 })
 
+t.test('of a local engine, what is over is as this process knows it, until it is told to start it again', async (t) => {
+  const [engine, goOn] = [new MemoryEngine({ local: true, concurrency: 1 }), latch()]
+  const breaks = durable('breaks', () => { throw new Error('refused') })
+  const slow = durable('slow', async () => { await goOn })
+  const app = await createDashboard(t, { background: { engine, tasks: [breaks, slow] } })
+  await app.ready()
+  const { id } = await app.background.addTask(breaks).finished()
+  await until(() => engine.outcomes.length === 1)
+  const states = async (): Promise<string[]> => [
+    (await app.inject(`/background/runs/${id}`)).json().state, (await app.inject('/background/runs?search=breaks')).json().runs[0].state
+  ]
+  const entry = engine.memory.entries.get(id)!
+  // It hears of the end a little later.
+  entry.state = 'active'
+  t.strictSame(await states(), ['failed', 'failed'])
+  entry.state = 'failed'
+  const { id: blocking } = app.background.addTask(slow)
+  await until(() => app.background.get(blocking)?.state === 'active')
+  t.strictSame((await app.inject(change(id, 'retry'))).json(), { retried: true })
+  t.strictSame(await states(), ['queued', 'queued'])
+  goOn.open()
+  await until(() => engine.outcomes.length === 3)
+})
+
 t.test('a search shows a run that was taken up again elsewhere as the engine says, and at work as this process knows it', async (t) => {
   const { web, worker, memory, add, mend, started, goOn } = await createPair(t)
   const id = await add('breaks')
@@ -186,6 +210,19 @@ t.test('cancel reaches a run of another process', async (t) => {
   await started
   t.strictSame((await web.inject(change(id, 'cancel'))).json(), { cancelled: true })
   t.equal(memory.entries.get(id)!.state, 'cancelled')
+})
+
+t.test('of a durable run, too, what its error was caused by is told, each with its own code', async (t) => {
+  const cause = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })
+  const error = Object.assign(new TypeError('fetch failed', { cause }), { code: 'E_FETCH' })
+  const breaks = durable('breaks', () => { throw error })
+  const engine = new MemoryEngine()
+  const app = await createDashboard(t, { background: { engine, tasks: [breaks] } })
+  await app.ready()
+  const { id } = await app.background.addTask(breaks).stored()
+  await until(() => engine.outcomes.length === 1)
+  const expected = `${error.stack}\n  code: E_FETCH\ncaused by: ${cause.stack}\n  code: ECONNREFUSED`
+  t.equal((await app.inject(`/background/runs/${id}`)).json().stack, expected)
 })
 
 t.test('a search asks the engine by the id, and by the names that have the text in them', async (t) => {

@@ -7,6 +7,12 @@ t.test('what can be stored of an error is stored', async (t) => {
   t.strictSame(toStoredError({ message: 'like an error', code: 5 }), { name: 'Error', message: 'like an error', code: undefined, stack: undefined })
 })
 
+t.test('what it was caused by is stored with its stack', async (t) => {
+  const cause = Object.assign(new Error('connect'), { code: 'ECONNREFUSED', cause: 'no route' })
+  const error = new TypeError('fetch failed', { cause })
+  t.equal(toStoredError(error).stack, `${error.stack}\ncaused by: ${cause.stack}\n  code: ECONNREFUSED\ncaused by: no route`)
+})
+
 t.test('what is no error is stored as one', async (t) => {
   for (const value of [undefined, null, 0, 'text', Symbol('symbol'), {}, []]) {
     t.strictSame(toStoredError(value, 'AbortError'), { name: 'AbortError', message: String(value), code: undefined, stack: undefined })

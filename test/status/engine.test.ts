@@ -40,6 +40,31 @@ t.test('status: any process answers for a run of another', async (t) => {
   t.match(await wait, { status: 303, body: { state: 'completed' } })
 })
 
+t.test('status: a run that could not be stored is no 202, and there is nowhere to ask', async (t) => {
+  const task = durable('task', () => {})
+  const { web, engine } = await twoProcesses(t, task)
+  engine.gates.store = () => { throw new Error('away') }
+  const { response } = await web.start(task)
+
+  t.equal(response.status, 503)
+  for (const name of ['location', 'retry-after']) t.equal(response.headers.get(name), null)
+})
+
+t.test('status: of a local engine, what has ended is over at once', async (t) => {
+  const [slowTask, quickTask] = [durable('slow', () => new Promise(() => {})), durable('quick', () => 'done')]
+  const engine = new MemoryEngine({ local: true })
+  const { app, ask } = await createAppWithStatus(t, {}, { engine, tasks: [slowTask, quickTask] })
+  const { find } = engine
+  // It hears of the end a little later.
+  engine.find = async (id) => ({ ...(await find.call(engine, id))!, state: 'active' })
+  const slow = app.background.addTask(slowTask)
+  await until(() => slow.state === 'active')
+  const quick = await app.background.addTask(quickTask).finished()
+
+  t.match(await ask(quick), { status: 200, body: { state: 'completed' } })
+  t.match(await ask(slow, { method: 'DELETE' }), { status: 200, body: { state: 'cancelled' } })
+})
+
 t.test('status: accepted(run) of a durable run that goes to another process', async (t) => {
   const task = durable('task', () => 'done')
   const { web } = await twoProcesses(t, task, { exposeResult: true })

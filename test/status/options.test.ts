@@ -3,11 +3,12 @@ import Fastify from 'fastify'
 import background from '../../lib/index'
 import status from '../../lib/status/status'
 
-const PATH = "'' or a path without parameters that begins with / and does not end with it"
+const PATH = "'' or a path such as '/tasks', without parameters and without what a URL has to escape"
 const HOOKS = 'a function or a list of functions'
 
 const wrong: Array<[option: string, expected: string, values: Array<[value: unknown, got: string]>]> = [
-  ['prefix', PATH, [[null, 'null'], ['tasks', '"tasks"'], ['/tasks/', '"/tasks/"'], ['/', '"/"'], ['/a?b', '"/a?b"'], ['/:a/b', '"/:a/b"'], ['/a*', '"/a*"'], [1, 'number 1']]],
+  ['prefix', PATH, [[null, 'null'], ['tasks', '"tasks"'], ['/tasks/', '"/tasks/"'], ['/', '"/"'], ['/a?b', '"/a?b"'], ['/:a/b', '"/:a/b"'], ['/a*', '"/a*"'], ['//a', '"//a"'], ['/a//b', '"/a//b"'], ['/задачи', '"/задачи"'],
+    ['/a%20b', '"/a%20b"'], ['/a b', '"/a b"'], ['/\\a', '"/\\\\a"'], ['/a/..', '"/a/.."'], ['/./a', '"/./a"'], [1, 'number 1']]],
   ['authorize', 'a function', [[true, 'boolean true'], [null, 'null']]],
   ['exposeErrors', 'true or false', [['yes', '"yes"']]],
   ['exposeResult', 'true or false', [[1, 'number 1']]],
@@ -41,7 +42,7 @@ t.test('status: each option takes the whole of its range, and undefined', async 
     prefix: '', retryAfter: 1, maxWait: 0, maxListeners: 1, interval: 0, heartbeat: 1_000, onRequest: [], logLevel: 'warn', logSerializers: {}
   }))
   await t.resolves(register({
-    prefix: '/a/b', retryAfter: 86_400, maxWait: 3_600, interval: 60_000, heartbeat: 600_000, preHandler: () => {}, redirect: undefined
+    prefix: '/a/b.~1/..c', retryAfter: 86_400, maxWait: 3_600, interval: 60_000, heartbeat: 600_000, preHandler: () => {}, redirect: undefined
   }))
 })
 

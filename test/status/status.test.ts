@@ -285,6 +285,55 @@ t.test('status: Location has the parameters in the prefix of the instance as the
   t.equal((await fetch(url + response.headers.get('location'))).status, 200)
 })
 
+t.test('status: Location is a path of this host, whatever the prefix of the instance and its parameters', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(background)
+  for (const prefix of ['/:tenant', '/задачи']) {
+    await app.register(async (api) => {
+      await api.register(status)
+      api.post('/start', (_request, reply) => reply.accepted(reply.background.addTask(() => {})))
+    }, { prefix })
+  }
+  const [empty, letters] = [await app.inject({ method: 'POST', url: '//start' }), await app.inject({ method: 'POST', url: encodeURI('/задачи/start') })]
+
+  t.match(empty.headers.location, /^\/tasks\/[\da-f-]{36}$/)
+  t.ok(letters.headers.location!.startsWith(encodeURI('/задачи/tasks/')))
+  t.equal((await app.inject(letters.headers.location!)).statusCode, 200)
+})
+
+t.test('status: a reply that was accepted and fails nonetheless has neither Location nor Retry-After of its own', async (t) => {
+  const { app } = await createAppWithStatus(t, {}, {}, {}, (app) => {
+    app.addHook('onSend', async (request, _reply, payload) => {
+      if (request.headers.fails !== undefined) throw Object.assign(new Error('away'), { statusCode: 503, headers: { 'retry-after': '7' } })
+      return payload
+    })
+    app.post('/accepted', (_request, reply) => reply.accepted(reply.background.addTask(() => {})))
+    app.post('/other', async (_request, reply) => {
+      reply.code(202).header('location', '/there')
+      throw new Error('of another kind')
+    })
+  })
+  const ask = async (url: string, headers = {}): Promise<unknown[]> => {
+    const { statusCode, headers: { location, 'retry-after': retryAfter } } = await app.inject({ method: 'POST', url, headers })
+    return [statusCode, typeof location, retryAfter]
+  }
+
+  t.strictSame(await ask('/accepted'), [202, 'string', '1'])
+  t.strictSame(await ask('/accepted', { fails: '' }), [503, 'undefined', '7'], 'that of the error is')
+  t.strictSame(await ask('/other'), [500, 'string', undefined], 'headers of others stay')
+})
+
+t.test('status: DELETE takes no body, whatever type it is said to be of', async (t) => {
+  const { start, ask } = await createAppWithStatus(t)
+  for (const type of ['application/json', 'application/x-www-form-urlencoded', 'text/plain']) {
+    for (const body of [undefined, 'a body']) {
+      const { run } = await start(() => new Promise(() => {}))
+      t.match(await ask(run, { method: 'DELETE', headers: { 'content-type': type }, body }), { status: 200, body: { state: 'cancelled' } }, type)
+    }
+  }
+})
+
 t.test('status: in two contexts it shows the same runs, each time with its own options', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
