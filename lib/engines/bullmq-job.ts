@@ -8,8 +8,8 @@ import type { StoredError, StoredSnapshot, StoredState, StoredTask } from './eng
 
 export interface JobData {
   readonly args: readonly unknown[]
-  readonly reqId?: string | undefined
-  readonly meta?: Readonly<Record<string, string>>
+  readonly reqId?: unknown
+  readonly meta?: unknown
   /** Why it is to end as cancelled, whoever takes it next. */
   readonly cancelled?: string | undefined
   /** How often it has been retried by hand. A cancel is for one round. */
@@ -47,9 +47,7 @@ export function defectOf (job: Job): string | undefined {
   if (id === undefined || typeof name !== 'string' || name === '') return 'it has no name'
   if (!isObject(data)) return `its data is ${describe(data)}`
   if (!Array.isArray(data.args)) return `its args are ${describe(data.args)}`
-  if (!isMissingOrText(data.reqId)) return `its reqId is ${describe(data.reqId)}`
   if (!isMissingOrText(data.cancelled)) return `its cancelled is ${describe(data.cancelled)}`
-  if (data.meta !== undefined && !isTexts(data.meta)) return 'its meta is not an object of strings'
   if (![data.round, data.stalls, data.made].every(isMissingOrCount)) return 'its counts are not integers'
   return undefined
 }
@@ -64,8 +62,9 @@ function readTask (job: Job, data: JobData): StoredTask {
     id: job.id as string,
     name: job.name,
     args: data.args,
-    reqId: data.reqId,
-    meta: data.meta ?? {},
+    // Another producer's are not worth a task.
+    reqId: isText(data.reqId) ? data.reqId : undefined,
+    meta: isTexts(data.meta) ? data.meta : {},
     retries: Math.max((job.opts.attempts as number) - 1, 0),
     queuedAt: job.timestamp
   }
@@ -149,7 +148,7 @@ function isText (value: unknown): value is string {
   return typeof value === 'string'
 }
 
-function isTexts (value: unknown): boolean {
+function isTexts (value: unknown): value is Record<string, string> {
   return isObject(value) && Object.values(value).every(isText)
 }
 

@@ -73,8 +73,7 @@ test('BullMQ on Redis', async (t) => {
     const { engine, lines, queue: name } = await openEngine(t, redis.url)
     const queue = new Queue(name, { connection: { port: redis.port } })
     t.teardown(() => queue.close())
-    const broken: unknown[] = [undefined, null, 5, [], {}, { args: {} }, { args: [], reqId: 1 }, { args: [], meta: [] },
-      { args: [], meta: { a: 1 } }, { args: [], cancelled: 1 }, { args: [], round: 'x' }]
+    const broken: unknown[] = [undefined, null, 5, [], {}, { args: {} }, { args: [], cancelled: 1 }, { args: [], round: 'x' }]
     for (const data of broken) await queue.add('task', data)
     await queue.add('', { args: [] })
     await queue.add('task', { args: [] }, { jobId: 'unreadable' })
@@ -90,6 +89,19 @@ test('BullMQ on Redis', async (t) => {
     t.equal((await engine.list({ state: 'failed', limit: 50 })).tasks.length, broken.length + 2)
     t.equal(await engine.retry('unreadable'), true)
     await eventually(() => engine.find('unreadable'), (found) => found?.state === 'failed')
+  })
+
+  await t.test('D4: a request id and meta that another producer has put there are dropped, and the task runs', async (t) => {
+    const { engine, queue: name } = await openEngine(t, redis.url)
+    const queue = new Queue(name, { connection: { port: redis.port } })
+    t.teardown(() => queue.close())
+    for (const odd of [{ reqId: 1 }, { meta: [] }, { meta: { a: 1 } }, { reqId: 'kept', meta: { a: 'kept' } }]) await queue.add('task', { args: [], ...odd })
+    const worker = new TestWorker()
+    await engine.work(worker)
+    await eventually(() => engine.counts(), ({ completed }) => completed === 4)
+
+    t.strictSame(worker.deliveries.map(({ task: { reqId, meta } }) => [reqId, meta]),
+      [[undefined, {}], [undefined, {}], [undefined, {}], ['kept', { a: 'kept' }]])
   })
 
   await t.test('R5: a task is cancelled by any process, and may be retried and cancelled again', async (t) => {
