@@ -15,6 +15,7 @@ import { Producer } from './bullmq-producer'
 import { redisServer } from './bullmq-redis'
 import type { JobEvents, JobQueue, JobWorker, Server } from './bullmq-server'
 import { Trouble } from './bullmq-trouble'
+import { stripped } from './bullmq-stripped'
 import { startWorker } from './bullmq-worker'
 import type { Engine, EngineWorker, StoredChange, StoredPage, StoredQuery, StoredSnapshot, StoredState, StoredTask } from './engine'
 import { ignore } from './quietly'
@@ -164,7 +165,9 @@ class BullmqEngine implements Engine {
     })
   }
 
-  readonly #report = (err: unknown): void => {
+  // The one door: what is thrown on from here has been reported.
+  readonly #report = (error: unknown): void => {
+    const err = stripped(error)
     if (isAboutJob(err)) this.#log.warn({ err }, 'bullmq: the hold on a task was lost, it may run twice')
     else if (!this.#server.isConflict(err)) this.#trouble.report(err)
   }

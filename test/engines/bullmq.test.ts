@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import t from 'tap'
@@ -174,6 +175,28 @@ test('BullMQ on Redis', async (t) => {
     await client.config('SET', 'maxmemory', '0')
     for (const { id } of refused) t.equal(await engine.find(id), undefined)
     t.match(await engine.counts(), { queued: 3 })
+  })
+
+  await t.test('neither a password nor the arguments of a task are in what is logged and thrown', async (t) => {
+    const { engine, lines } = await openEngine(t, redis.url)
+    await client.config('SET', 'maxmemory', '1mb')
+    const thrown: unknown[] = []
+    for (const tasks of [[aTask({ args: ['4111-1111'] })], [aTask(), aTask({ args: ['4111-1111'] })]]) {
+      await engine.store(tasks).catch((error) => thrown.push(error))
+    }
+    await client.config('SET', 'maxmemory', '0')
+    t.match(thrown, [/OOM/, /OOM|EXECABORT/])
+    t.notMatch(inspect([thrown, lines], { depth: null }), '4111-1111')
+
+    const locked = await startRedis(t, ['--requirepass', 'right', '--appendonly', 'yes'])
+    const { engine: own, lines: said } = await openEngine(t, locked.url.replace('//', '//:right@'))
+    const admin = new Redis({ port: locked.port, password: 'right' })
+    t.teardown(() => admin.disconnect())
+    await admin.config('SET', 'requirepass', 'other')
+    await admin.client('KILL', 'TYPE', 'normal', 'SKIPME', 'no').catch(() => {})
+    await until(() => said.some(({ err }) => /WRONGPASS/.test(String((err as Error | undefined)?.message))))
+    t.notMatch(inspect(said, { depth: null }), /'right'/)
+    await own.close()
   })
 
   await t.test('ids that belong to the queue itself are those of no task', async (t) => {
