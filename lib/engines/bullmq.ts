@@ -91,7 +91,7 @@ class BullmqEngine implements Engine {
     if (this.#closing !== undefined) throw new ClosedError('work')
     const deliveries = this.#deliveries = new Deliveries(this.#server, worker, this.#log)
     this.#cancels = listenForCancels(this.#server, this.#options.queue, this.#report, (cancel) => deliveries.cancel(cancel))
-    this.#worker = startWorker(this.#server, this.#options, deliveries, this.#report)
+    this.#worker = startWorker(this.#server, this.#options, worker.concurrency, deliveries, this.#report)
     const started = [this.#worker.started, this.#cancels.started]
     // They go on trying.
     await within(this.#options.timeout, 'bullmq: work', () => Promise.all(started)).catch(this.#report)

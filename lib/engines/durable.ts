@@ -31,7 +31,7 @@ export interface DurableHome extends RunHome {
 }
 
 export type DurableOptions = Pick<ResolvedOptions,
-  'tasks' | 'worker' | 'storeTimeout' | 'maxArgsSize' | 'maxRestarts' | 'unknownTaskGrace'>
+  'concurrency' | 'tasks' | 'worker' | 'storeTimeout' | 'maxArgsSize' | 'maxRestarts' | 'unknownTaskGrace'>
 
 /** Connects the runs of an application with its engine: stores the one, runs what the other delivers. */
 export class Durable implements DurableTasks, EngineWorker, RunKeeper {
@@ -50,6 +50,10 @@ export class Durable implements DurableTasks, EngineWorker, RunKeeper {
     this.#home = home
     this.#engine = engine
     this.#options = options
+  }
+
+  get concurrency (): number {
+    return this.#options.concurrency
   }
 
   get local (): boolean {

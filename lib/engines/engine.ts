@@ -40,6 +40,11 @@ export type Outcome =
 
 /** Who does the work that an engine delivers. */
 export interface EngineWorker {
+  /**
+   * How many runs may be active here at once, at least 1 or `Infinity`. What is delivered beyond that would wait, and
+   * yet be taken for at work if the process dies (D6).
+   */
+  readonly concurrency: number
   /** Runs one attempt. Never rejects. The engine keeps the task to this process until it resolves. */
   run (delivery: Delivery): Promise<Outcome>
   /** Cancels the attempt of a task, if one is at work here: its `run` then resolves with `cancelled`. */
@@ -130,7 +135,10 @@ export interface Engine {
   /** Local engines: the reply that these tasks were stored with has left, they may start. */
   release (ids: readonly string[]): void
 
-  /** Begins to deliver, to so many `run`s at once as the engine was set up for, in the order of storing. */
+  /**
+   * Begins to deliver, in the order of storing, to so many `run`s at once as the engine was set up for, and no more than
+   * the worker's `concurrency`.
+   */
   work (worker: EngineWorker): Promise<void>
 
   /**

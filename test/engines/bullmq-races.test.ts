@@ -15,7 +15,7 @@ import type { JobEvents, JobQueue, Server } from '../../lib/engines/bullmq-serve
 import { latch, until, type Latch } from '../helpers/latch'
 import { never } from '../helpers/policies'
 
-const worker = { run: async () => { throw new Error('nothing is delivered') }, cancel: () => false }
+const worker = { concurrency: 1, run: async () => { throw new Error('nothing is delivered') }, cancel: () => false }
 
 t.test('D5: a job that BullMQ hands over after the worker was stopped is handed back', async (t) => {
   const calls: string[] = []

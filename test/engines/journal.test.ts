@@ -92,7 +92,7 @@ t.test('what is in the way of the directory is said', async (t) => {
 
 t.test('a journal that is not open says so, and can be closed all the same', async (t) => {
   const engine = journalStore(t).engine()
-  const hand = { run: async () => BACK, cancel: () => false }
+  const hand = { concurrency: 1, run: async () => BACK, cancel: () => false }
   const calls: Array<() => Promise<unknown>> = [
     () => engine.store([aTask()]), () => engine.work(hand), () => engine.find('x'), () => engine.list({ limit: 1 }), () => engine.counts(),
     () => engine.retry('x'), () => engine.cancel('x', 'reason')

@@ -14,6 +14,7 @@ async function main (): Promise<void> {
   const engine = bullmq({ queue: queue as string, connection: url as string, lockDuration: 1_000, keepCompleted: { count: Infinity } })
   await engine.open(Fastify().log)
   await engine.work({
+    concurrency: Infinity,
     async run ({ task, attempt, restarts }) {
       say('start', task.id, attempt, restarts)
       await new Promise((resolve) => setTimeout(resolve, Number(duration)))

@@ -89,7 +89,7 @@ export class MemoryEngine implements Engine {
   readonly released: string[] = []
   readonly cancelled: Array<[id: string, reason: string]> = []
   readonly outcomes: Outcome[] = []
-  readonly #concurrency: number
+  #concurrency: number
   #worker: EngineWorker | undefined
   #atWork = 0
   #stopped = false
@@ -136,6 +136,7 @@ export class MemoryEngine implements Engine {
     this.calls.push('work')
     await this.gates.work?.()
     this.#worker = worker
+    this.#concurrency = Math.min(this.#concurrency, worker.concurrency)
     this.look()
   }
 
