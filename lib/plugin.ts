@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { Background } from './background'
+import { dropPayload } from './drop-payload'
 import type { Engine } from './engines/engine'
 import { payloadOf } from './entry'
 import { resolveOptions, type ResolvedOptions } from './options'
@@ -84,6 +85,7 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
     const refusal = queue.takeRefusal()
     if (refusal !== undefined && reply.statusCode < 400) {
       queue.pass(payload, true)
+      dropPayload(payload)
       done(refusal)
       return
     }
@@ -143,7 +145,12 @@ function markPassed (reply: FastifyReply, payload: unknown, last: boolean, done:
 // A reply with durable tasks goes on when they are stored (D1).
 function passQueue (queue: ReplyQueue, payload: unknown, last: boolean, done: Done): Passed {
   const storing = queue.store(payload)
-  if (storing !== undefined) return storing.then(() => queue.pass(payload, last))
+  if (storing !== undefined) {
+    return storing.then(() => queue.pass(payload, last), (error) => {
+      dropPayload(payload)
+      throw error
+    })
+  }
   queue.pass(payload, last)
   done()
 }
