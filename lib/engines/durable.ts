@@ -166,7 +166,8 @@ export class Durable implements DurableTasks, EngineWorker, RunKeeper {
       await this.#ask(() => this.#engine.store(runs.map((run) => run.hand())))
     } catch (cause) {
       const names = [...new Set(runs.map(({ name }) => `"${name}"`))].join(', ')
-      const error = Object.assign(new FST_ERR_BACKGROUND_STORE_FAILED(names, messageOf(cause)), { cause })
+      // Why is for the log, not for the client: it may name a path or a host.
+      const error = Object.assign(new FST_ERR_BACKGROUND_STORE_FAILED(names, 'the engine has not taken it'), { cause })
       for (const run of runs) run.lose(error)
       return error
     }

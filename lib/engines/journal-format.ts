@@ -11,7 +11,7 @@
 // go when it has completed. `attempt` counts the attempts that have ended, and the one at work.
 //
 // A task that is found `active` at opening was at work when its process died: that attempt counts as a restart, not as
-// an attempt. Those with restarts are delivered one at a time. The start of an attempt is not synced. The operating system has it, so that it outlives the process, but
+// an attempt. The start of an attempt is not synced. The operating system has it, so that it outlives the process, but
 // a power cut may take it back, as well as the removal of a task that has just ended: then the attempt is made again
 // without being counted. What was stored has been synced, and stays.
 //
