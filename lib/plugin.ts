@@ -124,11 +124,12 @@ async function connectEngine (app: FastifyInstance, background: Background, engi
   // Loaded only where there is an engine.
   const { Durable }: typeof import('./engines/durable') = require('./engines/durable')
   const durable = background.durable = new Durable(background, engine, options)
+  // Before the hooks: one that does not open may be at work for another application.
+  await engine.open(app.log)
   app.addHook('onReady', async function startEngine () { if (options.worker) await engine.work(durable) })
   app.addHook('preClose', async function stopEngine () { await durable.stop() })
   // Behind the last runs: onClose hooks run in reverse.
   app.addHook('onClose', async function closeEngine () { await engine.close() })
-  await engine.open(app.log)
 }
 
 function pass (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): Passed {

@@ -122,7 +122,7 @@ export interface Engine {
 
   /**
    * Connects, or takes hold of what it writes to. An engine that is away for now is no reason to fail; one that is set
-   * up wrongly is.
+   * up wrongly is. One that has failed to open is not closed: it has let go of everything. It is opened once.
    */
   open (log: FastifyBaseLogger): Promise<void>
 

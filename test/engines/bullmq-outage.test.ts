@@ -1,5 +1,7 @@
 import t, { type Test } from 'tap'
+import { bullmq } from '../../lib/engines/bullmq'
 import type { Outcome, StoredTask } from '../../lib/engines/engine'
+import { createApp } from '../helpers/app'
 import { aTask, COMPLETED, eventually, inState, openEngine, TestWorker, type TestEngine } from '../helpers/bullmq'
 import { latch, until } from '../helpers/latch'
 import { startProxy } from '../helpers/proxy'
@@ -72,6 +74,11 @@ test('BullMQ while Redis is away', async (t) => {
     await inState(engine, id, 'completed')
 
     t.equal(await eventually(() => engine.find(refused.id), () => true), undefined, 'what was refused is not done later')
+  })
+
+  await t.test('D7: an application starts without a server, however long the time-out: Fastify does not wait for it', async (t) => {
+    const app = await createApp(t, { engine: bullmq({ queue: 'queue', connection: 'redis://127.0.0.1:1', timeout: 60_000 }) })
+    await t.resolves(async () => { await app.ready() })
   })
 
   await t.test('D7: a server that is killed in mid-run: the task runs once, its outcome is written when it is back', async (t) => {

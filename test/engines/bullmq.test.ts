@@ -1,8 +1,11 @@
 import { inspect } from 'node:util'
 import { Queue } from 'bullmq'
+import Fastify from 'fastify'
 import { Redis } from 'ioredis'
 import t from 'tap'
 import type { Outcome, StoredChange } from '../../lib/engines/engine'
+import { bullmq } from '../../lib/engines/bullmq'
+import background from '../../lib/index'
 import { aTask, COMPLETED, eventually, inState, openEngine, TestWorker } from '../helpers/bullmq'
 import { latch, until } from '../helpers/latch'
 import { needsRedis, startRedis } from '../helpers/redis'
@@ -263,6 +266,33 @@ test('BullMQ on Redis', async (t) => {
     await keeping.work(new TestWorker())
     await keeping.store([task])
     await inState(keeping, task.id, 'completed')
+  })
+
+  await t.test('an engine is opened once, by one application: another one does not get it, and does it no harm', async (t) => {
+    const { engine } = await openEngine(t, redis.url)
+    const other = Fastify()
+    await t.rejects(Promise.resolve(other.register(background, { engine })), { message: /opened before: one application, one bullmq\(\)/ })
+    await other.close().catch(() => {})
+    const task = aTask()
+    await engine.store([task])
+
+    t.match(await engine.find(task.id), { task })
+  })
+
+  await t.test('an engine that is not open says so, and can be closed all the same', async (t) => {
+    const engine = bullmq({ queue: 'unopened', connection: redis.url })
+    const calls: Array<() => Promise<unknown>> = [
+      () => engine.store([aTask()]), () => engine.work(new TestWorker()), () => engine.find('x'), () => engine.list({ limit: 1 }),
+      () => engine.counts(), () => engine.retry('x'), () => engine.cancel('x', 'reason')
+    ]
+    for (const call of calls) await t.rejects(call(), { message: /it has not been opened/ })
+    t.throws(() => engine.watch(() => {}), { message: /it has not been opened/ })
+    engine.release(['x'])
+    await engine.stop()
+    await engine.close()
+    t.teardown(() => engine.close())
+    await engine.open(Fastify().log)
+    t.match(await engine.counts(), { active: 0 })
   })
 
   await t.test('L2: a closed engine begins nothing, neither work nor a watch', async (t) => {
