@@ -130,6 +130,22 @@ test('BullMQ on Redis', async (t) => {
     await engine.cancel(task.id, 'the end')
   })
 
+  await t.test('a failed task that several retry at once is delivered once more, and none of the calls fails', async (t) => {
+    const { engine, lines, queue } = await openEngine(t, redis.url)
+    const other = await openEngine(t, redis.url, { queue })
+    const task = aTask()
+    const worker: TestWorker = new TestWorker(({ attempt }) => worker.deliveries.length === 1 ? { state: 'failed', error: attempt } : latch<Outcome>())
+    await engine.work(worker)
+    await engine.store([task])
+    await inState(engine, task.id, 'failed')
+    const answers = await Promise.all([engine, other.engine, engine, other.engine].map((each) => each.retry(task.id)))
+    await until(() => worker.deliveries.length === 2)
+
+    t.ok(answers.includes(true))
+    t.strictSame([...lines, ...other.lines].filter(({ level }) => level > 30), [])
+    await engine.cancel(task.id, 'the end')
+  })
+
   await t.test('R5: a task that waits is cancelled at once, and never runs', async (t) => {
     const { engine } = await openEngine(t, redis.url)
     const [first, cancelled, revived] = [aTask(), aTask(), aTask()]

@@ -73,6 +73,14 @@ t.test('nor is one that another engine of this process has open', async (t) => {
   await t.resolves(bench.open())
 })
 
+t.test('nor is one that is open by another name of its directory', async (t) => {
+  const directory = t.testdir({ link: t.fixture('symlink', 'real'), real: {} })
+  const [first, second] = ['real', 'link'].map((name) => journal({ location: join(directory, name, 'journal') }))
+  t.teardown(async () => { for (const engine of [first, second]) await engine.close() })
+  await first.open(SILENT)
+  await t.rejects(second.open(SILENT), { code: 'LEVEL_LOCKED' })
+})
+
 t.test('an engine is opened once', async (t) => {
   const bench = new Bench(t, journalStore(t))
   const engine = await bench.open()
