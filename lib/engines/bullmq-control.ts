@@ -10,8 +10,7 @@ export interface FoundJob {
 }
 
 export async function findJob (bullmq: Bullmq, queue: JobQueue, id: string): Promise<FoundJob | undefined> {
-  // In Redis, a job is a key beside those of the queue itself.
-  if (id === '' || id.includes(':') || Object.hasOwn(queue.keys, id)) return undefined
+  if (!canBeJob(queue, id)) return undefined
   let state = await queue.getJobState(id)
   for (;;) {
     const json = await queue.getBackend().getJobData(id)
@@ -21,6 +20,11 @@ export async function findJob (bullmq: Bullmq, queue: JobQueue, id: string): Pro
     state = await queue.getJobState(id)
     if (state === before) return { job: readJob(bullmq, queue, json, id), state }
   }
+}
+
+// In Redis, a job is a key beside those of the queue itself. PostgreSQL takes no U+0000 in a text.
+function canBeJob (queue: JobQueue, id: unknown): boolean {
+  return typeof id === 'string' && id !== '' && !/[:\0]/.test(id) && !Object.hasOwn(queue.keys, id)
 }
 
 /**

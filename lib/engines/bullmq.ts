@@ -8,7 +8,7 @@ import { within } from './deadline'
 import { Deliveries } from './bullmq-deliveries'
 import { isAboutJob, toCancelError } from './bullmq-failure'
 import { toJob, toSnapshot } from './bullmq-job'
-import { listJobs } from './bullmq-list'
+import { assertListable, listJobs } from './bullmq-list'
 import { resolveOptions, type BullmqOptions, type ResolvedOptions } from './bullmq-options'
 import { postgresServer } from './bullmq-postgres'
 import { Producer } from './bullmq-producer'
@@ -122,6 +122,7 @@ class BullmqEngine implements Engine {
   }
 
   async list (query: StoredQuery): Promise<StoredPage> {
+    assertListable(query)
     return await this.#ask('list', (queue) => listJobs(this.#server.bullmq, queue, query))
   }
 

@@ -79,7 +79,7 @@ export interface StoredError {
 export interface StoredQuery {
   readonly state?: StoredState | undefined
   readonly name?: string | undefined
-  /** How many at most. */
+  /** How many at most: an integer of at least 1, or `Infinity`. An engine may give fewer, and a cursor for the rest. */
   readonly limit: number
   /** Where the last answer ended. */
   readonly cursor?: string | undefined
@@ -150,9 +150,15 @@ export interface Engine {
   /** Waits until what has been delivered has an outcome and that is written, then lets go of everything. */
   close (): Promise<void>
 
+  /** What cannot be the id of a task is that of none, here and below. */
   find (id: string): Promise<StoredSnapshot | undefined>
+  /** Rejects with `FST_ERR_BACKGROUND_INVALID_OPTION` for a wrong query. */
   list (query: StoredQuery): Promise<StoredPage>
-  /** How many tasks stand in which state, as far as they are kept. */
+  /**
+   * How many tasks stand in which state, as far as they are kept, and at no cost that grows with them: with BullMQ, one
+   * that was handed back with a delay is among the `retrying`, though `find` and `list` know it as `queued`, and one that
+   * waits and has been cancelled is where it waits until somebody takes it.
+   */
   counts (): Promise<Readonly<Record<StoredState, number>>>
   /** Delivers a failed or cancelled task again, from its first attempt on. @returns whether it was one. */
   retry (id: string): Promise<boolean>

@@ -11,6 +11,7 @@ import { Entry } from './journal-entry'
 import { JournalError } from './journal-errors'
 import { JournalIndex } from './journal-index'
 import { JournalRecords } from './journal-records'
+import { assertQuery } from './query'
 import { ignore } from './quietly'
 
 export interface JournalOptions {
@@ -130,6 +131,7 @@ class Journal implements Engine {
 
   async list (query: StoredQuery): Promise<StoredPage> {
     const { records } = this.#assertOpen()
+    assertQuery(query, (cursor) => /^\d+$/.test(cursor))
     const { entries, cursor } = this.#index.page(query)
     return { tasks: await Promise.all(entries.map(async (entry) => await records.snapshot(entry))), cursor }
   }

@@ -185,8 +185,14 @@ test('what every engine has to do, with BullMQ on PostgreSQL', async (t) => {
 
   await t.test('a database without BullMQ\'s tables, or another password or name, fails at open', async (t) => {
     const bare = postgres.url.replace('/postgres', '/template1')
-    await t.rejects(openEngine(t, bare), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message: /schema/i })
+    await t.rejects(openEngine(t, bare), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message: /tables are not there.*"migrate: true" makes them$/ })
     await t.rejects(openEngine(t, postgres.url.replace('/postgres', '/missing')), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION' })
+  })
+
+  await t.test('a pool without the search path fails at open, with what to do', async (t) => {
+    const pool = new Pool({ connectionString: postgres.url })
+    t.teardown(() => pool.end())
+    await t.rejects(openEngine(t, pool, { timeout: 2_000 }), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message: /needs the search_path bullmq/ })
   })
 
   await t.test('changes are told from the first on after watch', async (t) => {

@@ -74,6 +74,18 @@ t.test('D7: connections to PostgreSQL that do not end in time are cut', async (t
   t.strictSame(cut, ['left'])
 })
 
+t.test('D7: a server that goes while it is looked at is not one that is set up wrongly', async (t) => {
+  const gone = new Error('Connection terminated')
+  const released: string[] = []
+  const client = { query: async () => { throw gone }, release: () => { released.push('released') } }
+  const pool = Object.assign(new EventEmitter(), { connect: async () => client }) as unknown as bullmq.PgPool
+  const server = postgresServer({ pool, url: '', migrate: false, timeout: 5 })
+
+  await t.rejects(server.reach(), gone)
+  t.notOk(server.isSetUpWrongly(gone))
+  t.strictSame(released, ['released'])
+})
+
 for (const [what, error, isTriedAgain] of [
   ['about the job', Object.assign(new Error('Missing lock'), { code: -2 }), false],
   ['that it does not take it', Object.assign(new Error('too long'), { code: '54000' }), false],

@@ -246,10 +246,12 @@ test('BullMQ on Redis', async (t) => {
   })
 
   await t.test('a cursor that is none is refused', async (t) => {
-    const { engine } = await openEngine(t, redis.url)
+    const { engine, lines } = await openEngine(t, redis.url)
     for (const cursor of ['', 'x', '1.2', '1.2.3.4.5.-6']) {
       await t.rejects(engine.list({ limit: 1, cursor }), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION' })
     }
+    for (const id of [5, '\0']) t.equal(await engine.find(id as string), undefined)
+    t.strictSame(lines, [], 'it is no trouble')
   })
 
   await t.test('as many finished tasks are kept as there shall be', async (t) => {
