@@ -1,7 +1,7 @@
 import type { Job, JobState } from 'bullmq'
 import { publishCancel } from './bullmq-cancels'
 import { isAboutJob } from './bullmq-failure'
-import { cancelReasonOf, defectOf, pack, readJob, roundOf, type JobData } from './bullmq-job'
+import { cancelReasonOf, defectOf, fetchJob, pack, readJob, roundOf, type JobData } from './bullmq-job'
 import type { Bullmq, JobQueue, Server } from './bullmq-server'
 
 export interface FoundJob {
@@ -13,7 +13,7 @@ export async function findJob (bullmq: Bullmq, queue: JobQueue, id: string): Pro
   if (!canBeJob(queue, id)) return undefined
   let state = await queue.getJobState(id)
   for (;;) {
-    const json = await queue.getBackend().getJobData(id)
+    const json = await fetchJob(queue, id)
     if (json === undefined || state === 'unknown') return undefined
     // It may have moved on while it was read.
     const before = state

@@ -48,7 +48,8 @@ export function defectOf (job: Job): string | undefined {
   if (!isObject(data)) return `its data is ${describe(data)}`
   if (!Array.isArray(data.args)) return `its args are ${describe(data.args)}`
   if (!isMissingOrText(data.cancelled)) return `its cancelled is ${describe(data.cancelled)}`
-  if (![data.round, data.stalls, data.made].every(isMissingOrCount)) return 'its counts are not integers'
+  if (![data.round, data.stalls, data.made, job.opts.attempts].every(isMissingOrCount)) return 'its counts are not integers from 0 on'
+  if ((data.made ?? 0) > job.attemptsMade) return 'its counts are beyond those of BullMQ'
   return undefined
 }
 
@@ -65,7 +66,7 @@ function readTask (job: Job, data: JobData): StoredTask {
     // Another producer's are not worth a task.
     reqId: isText(data.reqId) ? data.reqId : undefined,
     meta: isTexts(data.meta) ? data.meta : {},
-    retries: Math.max((job.opts.attempts as number) - 1, 0),
+    retries: Math.max(Number(job.opts.attempts) - 1, 0),
     queuedAt: job.timestamp
   }
 }
@@ -113,6 +114,16 @@ export function progressOf (progress: unknown): StoredSnapshot['progress'] {
   return { value, message: isText(message) ? message : undefined }
 }
 
+/** @returns `undefined` where there is no such job, or BullMQ cannot read it: others may have written what is no JSON. */
+export async function fetchJob (queue: JobQueue, id: string): Promise<JobJson | undefined> {
+  try {
+    return await queue.getBackend().getJobData(id)
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError) return undefined
+    throw error
+  }
+}
+
 /** Reads a job even where its data is not JSON: then the data is `null`, which is a defect. */
 export function readJob ({ Job }: Pick<Bullmq, 'Job'>, queue: JobQueue | JobWorker, json: JobJson, id: string): Job {
   try {
@@ -157,5 +168,5 @@ function isMissingOrText (value: unknown): boolean {
 }
 
 function isMissingOrCount (value: unknown): boolean {
-  return value === undefined || Number.isSafeInteger(value)
+  return value === undefined || (Number.isSafeInteger(value) && (value as number) >= 0)
 }

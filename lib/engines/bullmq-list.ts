@@ -1,5 +1,5 @@
 import type { JobType } from 'bullmq'
-import { readJob, toSnapshot } from './bullmq-job'
+import { fetchJob, readJob, toSnapshot } from './bullmq-job'
 import type { Bullmq, JobQueue } from './bullmq-server'
 import type { StoredPage, StoredQuery, StoredSnapshot, StoredState } from './engine'
 import { assertQuery } from './query'
@@ -92,9 +92,8 @@ class Source {
   async #read (): Promise<void> {
     const ids = await this.#queue.getRanges([this.#place], this.#offset, this.#offset + this.#window - 1)
     this.#isRead = ids.length < this.#window
-    const backend = this.#queue.getBackend()
     this.#ahead = await Promise.all(ids.map(async (id) => {
-      const json = await backend.getJobData(id)
+      const json = await fetchJob(this.#queue, id)
       return json && toSnapshot(readJob(this.#bullmq, this.#queue, json, id), this.#place)
     }))
   }

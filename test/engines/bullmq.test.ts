@@ -77,20 +77,22 @@ test('BullMQ on Redis', async (t) => {
     const { engine, lines, queue: name } = await openEngine(t, redis.url)
     const queue = new Queue(name, { connection: { port: redis.port } })
     t.teardown(() => queue.close())
-    const broken: unknown[] = [undefined, null, 5, [], {}, { args: {} }, { args: [], cancelled: 1 }, { args: [], round: 'x' }]
+    const broken: unknown[] = [undefined, null, 5, [], {}, { args: {} }, { args: [], cancelled: 1 }, { args: [], round: 'x' },
+      { args: [], stalls: -1 }, { args: [], made: 1 }]
     for (const data of broken) await queue.add('task', data)
     await queue.add('', { args: [] })
+    await queue.add('task', { args: [] }, { attempts: 'many' as never })
     await queue.add('task', { args: [] }, { jobId: 'unreadable' })
     await client.hset(`bull:${name}:unreadable`, 'data', 'not JSON')
     await queue.add('task', { args: ['hand-written'] }, { jobId: 'fine', attempts: 3 })
     const worker = new TestWorker()
     await engine.work(worker)
-    await eventually(() => engine.counts(), ({ failed, completed }) => failed === broken.length + 2 && completed === 1)
+    await eventually(() => engine.counts(), ({ failed, completed }) => failed === broken.length + 3 && completed === 1)
 
     t.match(worker.deliveries, [{ task: { id: 'fine', args: ['hand-written'], meta: {}, retries: 2 } }])
-    t.equal(lines.filter(({ level, msg }) => level === 50 && msg.includes('is not a task')).length, broken.length + 2)
+    t.equal(lines.filter(({ level, msg }) => level === 50 && msg.includes('is not a task')).length, broken.length + 3)
     t.match(await engine.find('unreadable'), { state: 'failed', attempt: 0, task: { args: [] }, error: { message: 'not a task: its data is null' } })
-    t.equal((await engine.list({ state: 'failed', limit: 50 })).tasks.length, broken.length + 2)
+    t.equal((await engine.list({ state: 'failed', limit: 50 })).tasks.length, broken.length + 3)
     t.equal(await engine.retry('unreadable'), true)
     await eventually(() => engine.find('unreadable'), (found) => found?.state === 'failed')
   })
@@ -347,6 +349,20 @@ test('BullMQ on Redis', async (t) => {
     await client.del(`bull:${queue}:${gone.id}`)
 
     t.match((await engine.list({ limit: 10 })).tasks, [{ task: { id: task.id, args: [1], meta: {} } }])
+  })
+
+  await t.test('a job that BullMQ cannot read keeps nobody from seeing the others', async (t) => {
+    const { engine, lines, queue } = await openEngine(t, redis.url)
+    const [task, ...unreadable] = [aTask(), aTask(), aTask()]
+    await engine.store([task, ...unreadable])
+    await client.hset(`bull:${queue}:${unreadable[0].id}`, 'opts', 'null')
+    await client.hset(`bull:${queue}:${unreadable[1].id}`, 'progress', 'no JSON')
+
+    t.strictSame((await engine.list({ limit: 10 })).tasks.map(({ task }) => task.id), [task.id])
+    t.equal(await engine.find(unreadable[0].id), undefined)
+    t.strictSame(lines, [])
+    await client.set(`bull:${queue}:no-job`, 'no hash')
+    await t.rejects(engine.find('no-job'), /WRONGTYPE/)
   })
 
   await t.test('it warns of a Redis that may lose tasks', async (t) => {

@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, writeFileSync } from 'node:fs'
 import { Module } from 'node:module'
 import { join, relative } from 'node:path'
 import t from 'tap'
@@ -96,6 +96,21 @@ t.test('what is in the way of the directory is said', async (t) => {
   const location = join(t.testdir(), 'file')
   writeFileSync(location, '')
   await t.rejects(journal({ location }).open(SILENT), { name: 'JournalError', code: 'EEXIST', message: `${location} cannot be opened` })
+})
+
+t.test('a directory that may not be written is said', async (t) => {
+  const directory = t.testdir({ journal: {} })
+  chmodSync(join(directory, 'journal'), 0o500)
+  const isRoot = process.getuid?.() === 0
+  // Whom nothing is forbidden.
+  if (isRoot) process.seteuid!(65_534)
+  try {
+    for (const location of [join(directory, 'journal'), join(directory, 'journal', 'below')]) {
+      await t.rejects(journal({ location }).open(SILENT), { name: 'JournalError', message: `${location} cannot be opened: ` })
+    }
+  } finally {
+    if (isRoot) process.seteuid!(0)
+  }
 })
 
 t.test('a journal that is not open says so, and can be closed all the same', async (t) => {

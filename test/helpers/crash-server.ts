@@ -26,6 +26,9 @@ function createEngine (): Engine {
     : bullmq({ queue: 'crash', connection: place, lockDuration: 500, timeout: TIMEOUT_MS })
 }
 
+// A file that gets longer than it may is an error, not the end.
+process.on('SIGXFSZ', () => {})
+
 async function main (): Promise<void> {
   const app = Fastify()
   const engine = createEngine()
