@@ -80,7 +80,10 @@ export const FST_ERR_BACKGROUND_ARGS_TOO_LARGE: FastifyErrorConstructor<{
   'FST_ERR_BACKGROUND_ARGS_TOO_LARGE', 'Background task "%s": its arguments are %d bytes of JSON, maxArgsSize is %d', 500
 )
 
-/** A durable task could not be stored within `storeTimeout`: what its run fails with, and the error of its reply. */
+/**
+ * A durable task could not be stored within `storeTimeout`: what its run fails with, and the error of its reply. Why is
+ * its `cause`.
+ */
 export const FST_ERR_BACKGROUND_STORE_FAILED: FastifyErrorConstructor<{
   code: 'FST_ERR_BACKGROUND_STORE_FAILED', statusCode: 503
 }, [tasks: string, why: string]> = createError(

@@ -1,8 +1,9 @@
 import {
-  aBoolean, aCount, aFunction, anObject, assertOptions, atLeastOne, integer, milliseconds, type Check, type Checks
+  aBoolean, aCount, aFunction, aName, anObject, assertOptions, atLeastOne, integer, milliseconds, type Check, type Checks
 } from './checks'
 import { definedBy, type Defined } from './defined'
 import { describe } from './describe'
+import type { Engine } from './engines/engine'
 import { FST_ERR_BACKGROUND_INVALID_OPTION, FST_ERR_BACKGROUND_NO_ENGINE } from './errors'
 import { assertPolicy, POLICY_CHECKS, resolvePolicy, type ResolvedPolicy } from './policy'
 import { ANONYMOUS } from './task'
@@ -52,10 +53,9 @@ export interface ResolvedOptions {
   readonly history: ResolvedHistory
 }
 
-const ENGINE_METHODS = ['open', 'store', 'release', 'work', 'stop', 'close', 'find', 'list', 'counts', 'retry', 'cancel', 'watch']
+const ENGINE_METHODS = ['open', 'store', 'release', 'work', 'stop', 'close', 'find', 'list', 'counts', 'retry', 'cancel', 'watch'] as const
 
-const anEngine: Check = ['an engine, as of journal() or bullmq()', (value) => anObject[1](value) &&
-  ENGINE_METHODS.every((method) => typeof (value as Record<string, unknown>)[method] === 'function')]
+const anEngine: Check = ['an engine, as of journal() or bullmq()', (value) => anObject[1](value) && isEngine(value as Engine)]
 
 const CHECKS: Checks<BackgroundOptions> = {
   ...POLICY_CHECKS,
@@ -102,6 +102,11 @@ export function resolveOptions (options: BackgroundOptions): ResolvedOptions {
     keepsHistory: options.history !== undefined,
     history: resolveHistory(options.history)
   })
+}
+
+function isEngine (engine: Partial<Engine>): boolean {
+  return aName[1](engine.name) && typeof engine.features?.local === 'boolean' &&
+    ENGINE_METHODS.every((method) => typeof engine[method] === 'function')
 }
 
 function resolveHistory ({ count, age }: HistoryOptions = {}): ResolvedHistory {

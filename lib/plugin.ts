@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { Background } from './background'
+import { dropPayload } from './drop-payload'
 import type { Engine } from './engines/engine'
 import { payloadOf } from './entry'
 import { resolveOptions, type ResolvedOptions } from './options'
@@ -85,6 +86,7 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
     const refusal = queue.takeRefusal()
     if (refusal !== undefined && reply.statusCode < 400) {
       queue.pass(payload, true)
+      dropPayload(payload)
       done(refusal)
       return
     }
@@ -123,11 +125,12 @@ async function connectEngine (app: FastifyInstance, background: Background, engi
   // Loaded only where there is an engine.
   const { Durable }: typeof import('./engines/durable') = require('./engines/durable')
   const durable = background.durable = new Durable(background, engine, options)
+  // Before the hooks: one that does not open may be at work for another application.
+  await engine.open(app.log)
   app.addHook('onReady', async function startEngine () { if (options.worker) await engine.work(durable) })
   app.addHook('preClose', async function stopEngine () { await durable.stop() })
   // Behind the last runs: onClose hooks run in reverse.
   app.addHook('onClose', async function closeEngine () { await engine.close() })
-  await engine.open(app.log)
 }
 
 function pass (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): Passed {
@@ -144,7 +147,12 @@ function markPassed (reply: FastifyReply, payload: unknown, last: boolean, done:
 // A reply with durable tasks goes on when they are stored (D1).
 function passQueue (queue: ReplyQueue, payload: unknown, last: boolean, done: Done): Passed {
   const storing = queue.store(payload)
-  if (storing !== undefined) return storing.then(() => queue.pass(payload, last))
+  if (storing !== undefined) {
+    return storing.then(() => queue.pass(payload, last), (error) => {
+      dropPayload(payload)
+      throw error
+    })
+  }
   queue.pass(payload, last)
   done()
 }

@@ -55,7 +55,8 @@ export class ReplyQueue implements ReplyBackground, GroupOwner, OpenReply, Settl
   }
 
   get reqId (): string {
-    return this.#reply.request.id
+    // What `genReqId` returns may be a number.
+    return String(this.#reply.request.id)
   }
 
   get inHandler (): boolean {

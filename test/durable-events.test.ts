@@ -35,6 +35,17 @@ for (const local of [true, false]) {
   })
 }
 
+t.test('events: what a subscriber writes into meta that is no text is stored as one, or left out', async (t) => {
+  const task = recorder('task')
+  const { app, engine } = await createDurableApp(t, { tasks: [task], worker: false })
+  watch(t, 'queued', ({ background, meta }) => {
+    if (background === app.background) Object.assign(meta!, { text: 'a', number: 5, truth: true, object: {}, nothing: undefined })
+  })
+  const run = await app.background.addTask(task).stored()
+
+  t.strictSame(engine.memory.entries.get(run.id)!.task.meta, { text: 'a', number: '5', truth: 'true' })
+})
+
 t.test('events: a run of another process brings its meta', async (t) => {
   const memory = new Memory()
   const task = recorder('task')

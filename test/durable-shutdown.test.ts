@@ -82,8 +82,10 @@ for (const local of [true, false]) {
 
 t.test('D5: what a local engine has not come to yet is handed back, and does not start any more', async (t) => {
   const [task, slow] = [recorder('task'), durable('slow', never)]
-  const { app, engine, lines } = await createDurableApp(t, { tasks: [task, slow], local: true, closeTimeout: 20, concurrency: 1 })
+  const { app, engine, lines } = await createDurableApp(t, { tasks: [task, slow], local: true, closeTimeout: 20, concurrency: 2 })
   await app.ready()
+  // Of this one, the engine knows nothing.
+  app.background.addTask(never)
   const [busy, waiting] = [app.background.addTask(slow), app.background.addTask(task)]
   await until(() => busy.state === 'active' && engine.memory.entries.get(waiting.id)?.state === 'active')
   // Its delivery waits for a slot.

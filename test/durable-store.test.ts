@@ -6,6 +6,7 @@ import { listen } from './helpers/app'
 import { createDurableApp, durable, recorder } from './helpers/durable'
 import { latch, until } from './helpers/latch'
 import { closed, manyTurns } from './helpers/reply'
+import { serve } from './helpers/serve'
 import { head, rawClient } from './helpers/tcp'
 
 const { BackgroundTask } = background
@@ -38,6 +39,15 @@ t.test('D1: the durable tasks of a reply are stored with one call, before its fi
   await until(() => c.calls.length > 0)
   t.strictSame([a.calls, b.calls, c.calls], [[[1]], [[2]], [[]]])
   client.leave()
+})
+
+t.test('D1: the id of the request goes with the task as a text, whatever genReqId returns', async (t) => {
+  const task = recorder('task')
+  const { app, engine } = await createDurableApp(t, { tasks: [task], worker: false }, { genReqId: (() => 0) as never })
+  let run!: background.TaskRun
+  await serve(app, (reply) => { run = reply.background.addTask(task) })
+
+  t.equal(engine.memory.entries.get(run.id)!.task.reqId, '0')
 })
 
 t.test('D1: a reply without durable tasks whose condition holds asks the engine for nothing', async (t) => {

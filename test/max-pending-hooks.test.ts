@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import t from 'tap'
 import { createApp, listen, memoryLogger } from './helpers/app'
 import { counts } from './helpers/counts'
@@ -45,7 +46,8 @@ t.test('L3: a hook that looks at the queue and catches nothing of it does not an
 t.test('L3: a reply of an earlier hook becomes a 503 where its route\'s tasks are refused', async (t) => {
   const { logger, lines } = memoryLogger('error')
   const app = await createApp(t, { maxPending: 1 }, { logger })
-  app.addHook('onRequest', async (_, reply) => reply.send('from the hook'))
+  const stream = new Readable({ read () {} })
+  app.addHook('onRequest', async (_, reply) => reply.send(stream))
   app.get('/', { background: noStart }, async () => 'never')
   const { url } = await listen(app)
   const open = await occupy(app, 1)
@@ -54,6 +56,7 @@ t.test('L3: a reply of an earlier hook becomes a 503 where its route\'s tasks ar
   t.equal(response.status, 503)
   t.match(await response.json(), { code: 'FST_ERR_BACKGROUND_QUEUE_FULL' })
   t.equal(lines.length, 1, 'told once')
+  t.ok(stream.destroyed, 'what the hook would have sent is let go')
   open()
   await app.background.idle()
   t.strictSame(app.background.stats(), counts({ accepted: 1, completed: 1 }))

@@ -1,7 +1,7 @@
 import type { Job, JobState } from 'bullmq'
 import { publishCancel } from './bullmq-cancels'
 import { isAboutJob } from './bullmq-failure'
-import { cancelReasonOf, defectOf, pack, readJob, roundOf, type JobData } from './bullmq-job'
+import { cancelReasonOf, defectOf, fetchJob, pack, readJob, roundOf, type JobData } from './bullmq-job'
 import type { Bullmq, JobQueue, Server } from './bullmq-server'
 
 export interface FoundJob {
@@ -10,17 +10,21 @@ export interface FoundJob {
 }
 
 export async function findJob (bullmq: Bullmq, queue: JobQueue, id: string): Promise<FoundJob | undefined> {
-  // In Redis, a job is a key beside those of the queue itself.
-  if (id === '' || id.includes(':') || Object.hasOwn(queue.keys, id)) return undefined
+  if (!canBeJob(queue, id)) return undefined
   let state = await queue.getJobState(id)
   for (;;) {
-    const json = await queue.getBackend().getJobData(id)
+    const json = await fetchJob(queue, id)
     if (json === undefined || state === 'unknown') return undefined
     // It may have moved on while it was read.
     const before = state
     state = await queue.getJobState(id)
     if (state === before) return { job: readJob(bullmq, queue, json, id), state }
   }
+}
+
+// In Redis, a job is a key beside those of the queue itself. PostgreSQL takes no U+0000 in a text.
+function canBeJob (queue: JobQueue, id: unknown): boolean {
+  return typeof id === 'string' && id !== '' && !/[:\0]/.test(id) && !Object.hasOwn(queue.keys, id)
 }
 
 /**
@@ -32,9 +36,10 @@ export async function findJob (bullmq: Bullmq, queue: JobQueue, id: string): Pro
 export async function cancelJob (server: Server, queue: JobQueue, { job, state }: FoundJob, reason: string): Promise<boolean> {
   if (state === 'completed' || state === 'failed' || defectOf(job) !== undefined) return false
   if (cancelReasonOf(job) !== undefined && state !== 'active') return false
-  await job.updateData(pack(server, { ...job.data, cancelled: reason }))
+  if (!await unlessMoved(() => job.updateData(pack(server, { ...job.data, cancelled: reason })))) return false
   await publishCancel(queue, { id: job.id as string, round: roundOf(job), reason })
-  if (state !== 'active') await moveToFront(job, state)
+  // If somebody has taken it already, so be it.
+  if (state !== 'active') await unlessMoved(() => moveToFront(job, state))
   return true
 }
 
@@ -44,9 +49,10 @@ export async function retryJob (server: Server, { job, state }: FoundJob): Promi
   // One that is marked and has not been ended yet.
   const isMarked = isTask && state !== 'completed' && state !== 'active' && cancelReasonOf(job) !== undefined
   if (state !== 'failed' && !isMarked) return false
-  if (isTask) await job.updateData(pack(server, nextRound(job, state === 'failed' ? 0 : job.attemptsMade)))
-  if (state === 'failed') await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true })
-  return true
+  return await unlessMoved(async () => {
+    if (isTask) await job.updateData(pack(server, nextRound(job, state === 'failed' ? 0 : job.attemptsMade)))
+    if (state === 'failed') await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true })
+  })
 }
 
 function nextRound (job: Job<JobData>, made: number): JobData {
@@ -55,11 +61,17 @@ function nextRound (job: Job<JobData>, made: number): JobData {
 
 /** Somebody should take it soon. */
 async function moveToFront (job: Job, state: JobState): Promise<void> {
+  if (state === 'delayed') await job.promote()
+  await job.changePriority({ lifo: true })
+}
+
+/** @returns `false` where the job has gone, or somebody else has moved it meanwhile. */
+async function unlessMoved (action: () => Promise<void>): Promise<boolean> {
   try {
-    if (state === 'delayed') await job.promote()
-    await job.changePriority({ lifo: true })
+    await action()
+    return true
   } catch (error) {
     if (!isAboutJob(error)) throw error
-    // Somebody has taken it already.
+    return false
   }
 }

@@ -6,6 +6,7 @@ import { attemptsMadeOf, cancelReasonOf, defectOf, restartsOf, roundOf, toTask, 
 import { ProgressWriter } from './bullmq-progress'
 import { Recent } from './bullmq-recent'
 import type { Server } from './bullmq-server'
+import { stripped } from './bullmq-stripped'
 import type { EngineWorker, Outcome } from './engine'
 import { toStoredError } from './stored-error'
 
@@ -155,9 +156,9 @@ export class Deliveries {
     try {
       if (delay === 0) await job.moveToWait(token)
       else await job.moveToDelayed(Date.now() + delay, token)
-    } catch (err) {
+    } catch (error) {
       // Whoever looks for stalled jobs gives it to somebody.
-      this.#log.warn({ err, task: job.name, taskId: job.id }, 'bullmq: a task could not be handed back, it is started again later')
+      this.#log.warn({ err: stripped(error), task: job.name, taskId: job.id }, 'bullmq: a task could not be handed back, it is started again later')
     }
     // Tells BullMQ that it has been moved.
     throw new this.#server.bullmq.WaitingError()

@@ -8,8 +8,8 @@ import type { StoredError, StoredSnapshot, StoredState, StoredTask } from './eng
 
 export interface JobData {
   readonly args: readonly unknown[]
-  readonly reqId?: string | undefined
-  readonly meta?: Readonly<Record<string, string>>
+  readonly reqId?: unknown
+  readonly meta?: unknown
   /** Why it is to end as cancelled, whoever takes it next. */
   readonly cancelled?: string | undefined
   /** How often it has been retried by hand. A cancel is for one round. */
@@ -47,10 +47,9 @@ export function defectOf (job: Job): string | undefined {
   if (id === undefined || typeof name !== 'string' || name === '') return 'it has no name'
   if (!isObject(data)) return `its data is ${describe(data)}`
   if (!Array.isArray(data.args)) return `its args are ${describe(data.args)}`
-  if (!isMissingOrText(data.reqId)) return `its reqId is ${describe(data.reqId)}`
   if (!isMissingOrText(data.cancelled)) return `its cancelled is ${describe(data.cancelled)}`
-  if (data.meta !== undefined && !isTexts(data.meta)) return 'its meta is not an object of strings'
-  if (![data.round, data.stalls, data.made].every(isMissingOrCount)) return 'its counts are not integers'
+  if (![data.round, data.stalls, data.made, job.opts.attempts].every(isMissingOrCount)) return 'its counts are not integers from 0 on'
+  if ((data.made ?? 0) > job.attemptsMade) return 'its counts are beyond those of BullMQ'
   return undefined
 }
 
@@ -64,9 +63,10 @@ function readTask (job: Job, data: JobData): StoredTask {
     id: job.id as string,
     name: job.name,
     args: data.args,
-    reqId: data.reqId,
-    meta: data.meta ?? {},
-    retries: Math.max((job.opts.attempts as number) - 1, 0),
+    // Another producer's are not worth a task.
+    reqId: isText(data.reqId) ? data.reqId : undefined,
+    meta: isTexts(data.meta) ? data.meta : {},
+    retries: Math.max(Number(job.opts.attempts) - 1, 0),
     queuedAt: job.timestamp
   }
 }
@@ -114,6 +114,16 @@ export function progressOf (progress: unknown): StoredSnapshot['progress'] {
   return { value, message: isText(message) ? message : undefined }
 }
 
+/** @returns `undefined` where there is no such job, or BullMQ cannot read it: others may have written what is no JSON. */
+export async function fetchJob (queue: JobQueue, id: string): Promise<JobJson | undefined> {
+  try {
+    return await queue.getBackend().getJobData(id)
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError) return undefined
+    throw error
+  }
+}
+
 /** Reads a job even where its data is not JSON: then the data is `null`, which is a defect. */
 export function readJob ({ Job }: Pick<Bullmq, 'Job'>, queue: JobQueue | JobWorker, json: JobJson, id: string): Job {
   try {
@@ -149,7 +159,7 @@ function isText (value: unknown): value is string {
   return typeof value === 'string'
 }
 
-function isTexts (value: unknown): boolean {
+function isTexts (value: unknown): value is Record<string, string> {
   return isObject(value) && Object.values(value).every(isText)
 }
 
@@ -158,5 +168,5 @@ function isMissingOrText (value: unknown): boolean {
 }
 
 function isMissingOrCount (value: unknown): boolean {
-  return value === undefined || Number.isSafeInteger(value)
+  return value === undefined || (Number.isSafeInteger(value) && (value as number) >= 0)
 }

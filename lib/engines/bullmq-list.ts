@@ -1,9 +1,8 @@
 import type { JobType } from 'bullmq'
-import { FST_ERR_BACKGROUND_INVALID_OPTION } from '../errors'
-import { describe } from '../describe'
-import { readJob, toSnapshot } from './bullmq-job'
+import { fetchJob, readJob, toSnapshot } from './bullmq-job'
 import type { Bullmq, JobQueue } from './bullmq-server'
 import type { StoredPage, StoredQuery, StoredSnapshot, StoredState } from './engine'
+import { assertQuery } from './query'
 
 // Where BullMQ keeps the jobs. Each has an order of its own: the newest first, by when a job came there.
 const PLACES = ['active', 'waiting', 'prioritized', 'delayed', 'completed', 'failed'] as const satisfies JobType[]
@@ -22,15 +21,25 @@ const PLACES_OF: Readonly<Record<StoredState, readonly Place[]>> = {
 
 // More are not looked at for one page, however few of them fit the query.
 const MAX_READ = 1_000
+// So many of a place are read at once.
+const MAX_WINDOW = 100
+
+/** @throws `FST_ERR_BACKGROUND_INVALID_OPTION` */
+export function assertListable (query: StoredQuery): void {
+  assertQuery(query, (cursor) => {
+    const offsets = parseCursor(cursor)
+    return offsets.length === placesOf(query.state).length && offsets.every((offset) => Number.isSafeInteger(offset) && offset >= 0)
+  })
+}
 
 /**
  * Merges the places, the newest first, as far as their own orders allow. A cursor says how far each has been read: what
  * moves between two pages may be missed or come twice.
  */
 export async function listJobs (bullmq: Bullmq, queue: JobQueue, { state, name, limit, cursor }: StoredQuery): Promise<StoredPage> {
-  const places = state === undefined ? PLACES : PLACES_OF[state]
-  const offsets = parseCursor(cursor, places.length)
-  const sources = places.map((place, i) => new Source(bullmq, queue, place, offsets[i] as number, limit))
+  const places = placesOf(state)
+  const offsets = cursor === undefined ? places.map(() => 0) : parseCursor(cursor)
+  const sources = places.map((place, i) => new Source(bullmq, queue, place, offsets[i] as number, Math.min(limit, MAX_WINDOW)))
   const tasks: StoredSnapshot[] = []
   let read = 0
   let newest = await newestOf(sources)
@@ -83,9 +92,8 @@ class Source {
   async #read (): Promise<void> {
     const ids = await this.#queue.getRanges([this.#place], this.#offset, this.#offset + this.#window - 1)
     this.#isRead = ids.length < this.#window
-    const backend = this.#queue.getBackend()
     this.#ahead = await Promise.all(ids.map(async (id) => {
-      const json = await backend.getJobData(id)
+      const json = await fetchJob(this.#queue, id)
       return json && toSnapshot(readJob(this.#bullmq, this.#queue, json, id), this.#place)
     }))
   }
@@ -103,11 +111,10 @@ async function newestOf (sources: readonly Source[]): Promise<Source | undefined
   return newest
 }
 
-function parseCursor (cursor: string | undefined, places: number): number[] {
-  if (cursor === undefined) return Array<number>(places).fill(0)
-  const offsets = cursor.split('.').map(Number)
-  if (offsets.length !== places || !offsets.every((offset) => Number.isSafeInteger(offset) && offset >= 0)) {
-    throw new FST_ERR_BACKGROUND_INVALID_OPTION('cursor', 'one that came with the page before', describe(cursor))
-  }
-  return offsets
+function placesOf (state: StoredState | undefined): readonly Place[] {
+  return state === undefined ? PLACES : PLACES_OF[state]
+}
+
+function parseCursor (cursor: string): number[] {
+  return cursor.split('.').map(Number)
 }

@@ -10,6 +10,7 @@ const DEFAULT_KEEP_COMPLETED = { count: 1_000, age: 3_600_000 }
 const DEFAULT_KEEP_FAILED = { count: 1_000, age: 604_800_000 }
 // Below it, a worker that is merely busy is taken for dead.
 const MIN_LOCK_DURATION = 100
+const MAX_PORT = 65_535
 
 /** How many finished tasks are kept, and for how long. Tasks that no longer fit go when another one finishes. */
 export interface Keep {
@@ -26,7 +27,7 @@ export interface BullmqOptions {
    */
   queue: string
   /**
-   * Where the server is. A `redis://` or `rediss://` URL, or options of ioredis: Redis. A `postgres://` or
+   * Where the server is. A `redis://` or `rediss://` URL, or options of ioredis but for `keyPrefix`: Redis. A `postgres://` or
    * `postgresql://` URL, or a `pg.Pool`: PostgreSQL, in the schema `bullmq`. A pool is not closed with the engine, must
    * have that schema as its `search_path` (`new Pool({ options: '-c search_path=bullmq' })`), and three connections
    * more than queries are to run at once. It should have `keepAlive`, `keepAliveInitialDelayMillis` and `query_timeout`,
@@ -50,7 +51,8 @@ export interface BullmqOptions {
   keepFailed?: Keep
   /**
    * How long the server may take to answer a call, in milliseconds: an integer from 1 to 2 147 483 647. What was asked
-   * for may still happen later. After ten times that without a word, a connection is given up.
+   * for may still happen later. After ten times that without a word, a connection is given up. A start of the application
+   * waits 2 000 at most, and goes on.
    * @default 1_000
    */
   timeout?: number
@@ -120,15 +122,52 @@ export function resolveOptions (given: BullmqOptions): ResolvedOptions {
 
 function resolveConnection (given: unknown): Connection {
   if (typeof given === 'string') {
-    if (/^rediss?:\/\//.test(given)) return { server: 'redis', options: { url: given } }
-    if (/^postgres(ql)?:\/\//.test(given)) return { server: 'postgres', pool: undefined, url: given }
+    if (/^rediss?:\/\//.test(given)) return { server: 'redis', options: checked({ url: given }) }
+    if (/^postgres(ql)?:\/\//.test(given)) {
+      // As pg does, which takes one without a host for a socket.
+      assertReadable(URL.canParse(given.replace('@/', '@socket/')))
+      return { server: 'postgres', pool: undefined, url: given }
+    }
   } else if (hasMethods(given, 'connect', 'query', 'end')) {
     return { server: 'postgres', pool: given as PgPool, url: '' }
   } else if (anObject[1](given) && !hasMethods(given, 'connect', 'disconnect', 'duplicate')) {
-    return { server: 'redis', options: given as RedisOptions }
+    return { server: 'redis', options: checked(given as RedisOptions) }
   }
   throw new FST_ERR_BACKGROUND_INVALID_OPTION('connection',
     'a redis:// or postgres:// URL, options of ioredis (not a client), or a pg.Pool', unsecret(given))
+}
+
+/** What ioredis would stumble over at each connection, long after the start. */
+function checked (options: RedisOptions & { url?: string }): RedisOptions {
+  const { url, port, db, keyPrefix } = options
+  assertReadable(isPort(port) && isMissingOrDigits(db) && (url === undefined || isRedisUrl(url)))
+  if (keyPrefix !== undefined && keyPrefix !== '') {
+    throw new FST_ERR_BACKGROUND_INVALID_OPTION('connection', 'no keyPrefix, which BullMQ cannot do with: "prefix" is the option for it', describe(keyPrefix))
+  }
+  return options
+}
+
+function assertReadable (isReadable: boolean): void {
+  // Not what was given: there may be a password in it.
+  if (!isReadable) throw new FST_ERR_BACKGROUND_INVALID_OPTION('connection', 'a URL or options with a host, port, credentials and database that can be read', 'others')
+}
+
+function isRedisUrl (text: string): boolean {
+  try {
+    const { username, password, pathname, searchParams } = new URL(text)
+    decodeURIComponent(`${username}:${password}`)
+    return isMissingOrDigits(pathname.slice(1) || undefined) && !searchParams.has('keyPrefix')
+  } catch {
+    return false
+  }
+}
+
+function isPort (port: unknown): boolean {
+  return isMissingOrDigits(port) && Number(port ?? 0) <= MAX_PORT
+}
+
+function isMissingOrDigits (value: unknown): boolean {
+  return value === undefined || /^\d+$/.test(String(value))
 }
 
 /** A URL may hold a password, and the error is going to be logged. */

@@ -17,7 +17,7 @@ const REFUSED_DATA = /^(22|54)/
 // JSON that jsonb does not take: U+0000, and half of a surrogate pair
 // (https://www.postgresql.org/docs/current/datatype-json.html).
 const UNKEPT = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/
-const UNFIT = ['SchemaMigrationRequiredError', 'SchemaVersionMismatchError', 'UnsupportedPostgresVersionError']
+const UNFIT = ['UnfitError', 'SchemaVersionMismatchError', 'UnsupportedPostgresVersionError']
 
 type Listener = (error: Error) => void
 
@@ -62,8 +62,9 @@ export function postgresServer ({ pool: given, url, migrate, timeout }: Postgres
       if (isReady) return
       const client = await pool.connect()
       try {
-        const check = migrate ? bullmq.runMigrations : bullmq.assertSchemaCompatibility
-        await check(client)
+        if (migrate) await bullmq.runMigrations(client)
+        else await assertMigrated(bullmq, client)
+        await assertSearchPath(client, bullmq.DEFAULT_SCHEMA)
         isReady = true
       } finally {
         client.release()
@@ -96,6 +97,26 @@ export function postgresServer ({ pool: given, url, migrate, timeout }: Postgres
       }
     }
   }
+}
+
+async function assertMigrated ({ assertSchemaCompatibility }: Bullmq, client: PgPoolClient): Promise<void> {
+  try {
+    await assertSchemaCompatibility(client)
+  } catch (error) {
+    if ((error as Error).name !== 'SchemaMigrationRequiredError') throw error
+    // BullMQ would name an option of its own.
+    throw new UnfitError('BullMQ\'s tables are not there, or not up to date: "migrate: true" makes them')
+  }
+}
+
+/** BullMQ's own check goes by the name of the schema, all else by the search path: somebody else's pool may have another. */
+async function assertSearchPath (client: PgPoolClient, schema: string): Promise<void> {
+  const { rows } = await client.query<{ found: boolean }>('SELECT to_regclass(\'job\') IS NOT NULL AS found')
+  if (rows[0]?.found !== true) throw new UnfitError(`the pool needs the search_path ${schema}: new Pool({ options: '-c search_path=${schema}' })`)
+}
+
+class UnfitError extends Error {
+  override readonly name = 'UnfitError'
 }
 
 function socketOf ({ connection }: PgPoolClient): Socket {

@@ -11,8 +11,9 @@ const MAX_STALLED = 1_000_000
 // Stalled tasks are looked for so many times within `lockDuration`.
 const CHECKS = 5
 
+/** @param room How many tasks may be at work in this process, whatever the options say. */
 export function startWorker (
-  server: Server, options: ResolvedOptions, deliveries: Deliveries, report: (error: unknown) => void
+  server: Server, options: ResolvedOptions, room: number, deliveries: Deliveries, report: (error: unknown) => void
 ): Consumer<JobWorker> {
   const { bullmq, classes, consumer } = server
   const { queue, concurrency, lockDuration, keepCompleted, keepFailed, timeout } = options
@@ -21,7 +22,7 @@ export function startWorker (
     const worker = new classes.Worker(queue, deliveries.process, {
       ...consumer,
       autorun: false,
-      concurrency,
+      concurrency: Math.min(concurrency, room),
       lockDuration,
       stalledInterval: lockDuration / CHECKS,
       maxStalledCount: MAX_STALLED,

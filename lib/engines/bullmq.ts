@@ -8,18 +8,22 @@ import { within } from './deadline'
 import { Deliveries } from './bullmq-deliveries'
 import { isAboutJob, toCancelError } from './bullmq-failure'
 import { toJob, toSnapshot } from './bullmq-job'
-import { listJobs } from './bullmq-list'
+import { assertListable, listJobs } from './bullmq-list'
 import { resolveOptions, type BullmqOptions, type ResolvedOptions } from './bullmq-options'
 import { postgresServer } from './bullmq-postgres'
 import { Producer } from './bullmq-producer'
 import { redisServer } from './bullmq-redis'
 import type { JobEvents, JobQueue, JobWorker, Server } from './bullmq-server'
 import { Trouble } from './bullmq-trouble'
+import { stripped } from './bullmq-stripped'
 import { startWorker } from './bullmq-worker'
 import type { Engine, EngineWorker, StoredChange, StoredPage, StoredQuery, StoredSnapshot, StoredState, StoredTask } from './engine'
 import { ignore } from './quietly'
 
 export type { BullmqOptions, Keep } from './bullmq-options'
+
+// How long a start waits for a server, in milliseconds: Fastify gives a plugin 10 s, whatever the time-out is.
+const MAX_START_WAIT = 2_000
 
 /**
  * Keeps durable tasks in a queue of BullMQ 6 (https://docs.bullmq.io), on Redis or PostgreSQL, for as many processes as
@@ -44,11 +48,13 @@ class BullmqEngine implements Engine {
   readonly name = 'bullmq'
   readonly features = Object.freeze({ local: false })
   readonly #options: ResolvedOptions
+  readonly #startWait: number
   readonly #server: Server
   readonly #producer: Producer
   readonly #changes: Changes
   #log!: FastifyBaseLogger
-  #trouble!: Trouble
+  // Once it has been opened.
+  #trouble: Trouble | undefined
   #deliveries: Deliveries | undefined
   #worker: Consumer<JobWorker> | undefined
   #cancels: Consumer<JobEvents> | undefined
@@ -57,16 +63,18 @@ class BullmqEngine implements Engine {
 
   constructor (options: ResolvedOptions, server: Server) {
     this.#options = options
+    this.#startWait = Math.min(options.timeout, MAX_START_WAIT)
     this.#server = server
     this.#producer = new Producer(server, options.queue, this.#report)
     this.#changes = new Changes(server, options.queue, async () => await server.lastEvent(await this.#producer.queue()), this.#report)
   }
 
   async open (log: FastifyBaseLogger): Promise<void> {
+    if (this.#trouble !== undefined) throw new UnusableError('open', 'it has been opened before: one application, one bullmq()')
     this.#log = log
     this.#trouble = new Trouble(log, this.#options.timeout, () => this.#answer('probe', (queue) => queue.getJobCounts('active')))
     try {
-      await this.#ask('open', (queue) => this.#server.inspect(queue, log))
+      await this.#ask('open', (queue) => this.#server.inspect(queue, log), this.#startWait)
     } catch (error) {
       if (!this.#server.isSetUpWrongly(error)) return
       await this.close()
@@ -87,13 +95,13 @@ class BullmqEngine implements Engine {
   release (): void {}
 
   async work (worker: EngineWorker): Promise<void> {
-    if (this.#closing !== undefined) throw new ClosedError('work')
+    this.#assertOpen('work', this.#closing !== undefined)
     const deliveries = this.#deliveries = new Deliveries(this.#server, worker, this.#log)
     this.#cancels = listenForCancels(this.#server, this.#options.queue, this.#report, (cancel) => deliveries.cancel(cancel))
-    this.#worker = startWorker(this.#server, this.#options, deliveries, this.#report)
+    this.#worker = startWorker(this.#server, this.#options, worker.concurrency, deliveries, this.#report)
     const started = [this.#worker.started, this.#cancels.started]
     // They go on trying.
-    await within(this.#options.timeout, 'bullmq: work', () => Promise.all(started)).catch(this.#report)
+    await within(this.#startWait, 'bullmq: work', () => Promise.all(started)).catch(this.#report)
   }
 
   async stop (): Promise<void> {
@@ -101,9 +109,9 @@ class BullmqEngine implements Engine {
     this.#worker?.stop()
   }
 
-  close (): Promise<void> {
-    this.#closing ??= this.#close()
-    return this.#closing
+  async close (): Promise<void> {
+    const trouble = this.#trouble
+    if (trouble !== undefined) await (this.#closing ??= this.#close(trouble))
   }
 
   async find (id: string): Promise<StoredSnapshot | undefined> {
@@ -114,6 +122,7 @@ class BullmqEngine implements Engine {
   }
 
   async list (query: StoredQuery): Promise<StoredPage> {
+    assertListable(query)
     return await this.#ask('list', (queue) => listJobs(this.#server.bullmq, queue, query))
   }
 
@@ -141,21 +150,28 @@ class BullmqEngine implements Engine {
 
   watch (listener: (change: StoredChange) => void): () => void {
     // Nothing is to be told any more, and a connection would be left.
-    return this.#closing === undefined ? this.#changes.watch(listener) : ignore
+    if (this.#closing !== undefined) return ignore
+    this.#assertOpen('watch')
+    return this.#changes.watch(listener)
   }
 
-  async #ask<T> (what: string, action: (queue: JobQueue) => Promise<T>): Promise<T> {
+  #assertOpen (what: string, isClosed = this.#isClosed): void {
+    if (this.#trouble === undefined) throw new UnusableError(what, 'it has not been opened')
+    if (isClosed) throw new UnusableError(what, 'it has been closed')
+  }
+
+  async #ask<T> (what: string, action: (queue: JobQueue) => Promise<T>, timeout = this.#options.timeout): Promise<T> {
+    this.#assertOpen(what)
     try {
-      return await this.#answer(what, action)
+      return await this.#answer(what, action, timeout)
     } catch (error) {
       this.#report(error)
       throw error
     }
   }
 
-  async #answer<T> (what: string, action: (queue: JobQueue) => Promise<T>): Promise<T> {
-    if (this.#isClosed) throw new ClosedError(what)
-    return await within(this.#options.timeout, `bullmq: ${what}`, async (isOver) => {
+  async #answer<T> (what: string, action: (queue: JobQueue) => Promise<T>, timeout = this.#options.timeout): Promise<T> {
+    return await within(timeout, `bullmq: ${what}`, async (isOver) => {
       const queue = await this.#producer.queue()
       // Whoever watches is told of what is done from here on.
       await this.#changes.begun
@@ -164,12 +180,14 @@ class BullmqEngine implements Engine {
     })
   }
 
-  readonly #report = (err: unknown): void => {
+  // The one door: what is thrown on from here has been reported.
+  readonly #report = (error: unknown): void => {
+    const err = stripped(error)
     if (isAboutJob(err)) this.#log.warn({ err }, 'bullmq: the hold on a task was lost, it may run twice')
-    else if (!this.#server.isConflict(err)) this.#trouble.report(err)
+    else if (!this.#server.isConflict(err)) this.#trouble?.report(err)
   }
 
-  async #close (): Promise<void> {
+  async #close (trouble: Trouble): Promise<void> {
     await this.stop()
     await this.#deliveries?.idle()
     const { timeout } = this.#options
@@ -178,14 +196,14 @@ class BullmqEngine implements Engine {
     const unwritten = this.#deliveries?.writing ?? 0
     if (unwritten > 0) this.#log.warn(`bullmq: the outcomes of ${unwritten} tasks could not be written, they are started again`)
     this.#isClosed = true
-    this.#trouble.close()
+    trouble.close()
     await Promise.allSettled([this.#worker, this.#cancels, this.#changes, this.#producer].map((part) => part?.close()))
     await this.#server.close()
   }
 }
 
-class ClosedError extends Error {
-  constructor (what: string) {
-    super(`bullmq: ${what}: the engine has been closed`)
+class UnusableError extends Error {
+  constructor (what: string, why: string) {
+    super(`bullmq: ${what}: the engine cannot be used: ${why}`)
   }
 }

@@ -98,6 +98,7 @@ export class DurableRun extends Run {
   /** Goes to the engine. @returns what it is to store. */
   hand (): StoredTask {
     this.#phase = 'storing'
+    assureTexts(this.#meta)
     return this.#task!
   }
 
@@ -190,5 +191,13 @@ export class DurableRun extends Run {
     if (state === 'failed') return { state, error }
     if (state === 'cancelled') return { state, reason: error }
     return { state: 'returned', delay: this.#keeper.local ? RETURN_DELAY : 0 }
+  }
+}
+
+/** Subscribers may have written anything: what is no text becomes one, or goes. */
+function assureTexts (meta: Record<string, unknown>): void {
+  for (const [key, value] of Object.entries(meta)) {
+    if (typeof value === 'number' || typeof value === 'boolean') meta[key] = String(value)
+    else if (typeof value !== 'string') Reflect.deleteProperty(meta, key)
   }
 }

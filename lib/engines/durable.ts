@@ -31,7 +31,7 @@ export interface DurableHome extends RunHome {
 }
 
 export type DurableOptions = Pick<ResolvedOptions,
-  'tasks' | 'worker' | 'storeTimeout' | 'maxArgsSize' | 'maxRestarts' | 'unknownTaskGrace'>
+  'concurrency' | 'tasks' | 'worker' | 'storeTimeout' | 'maxArgsSize' | 'maxRestarts' | 'unknownTaskGrace'>
 
 /** Connects the runs of an application with its engine: stores the one, runs what the other delivers. */
 export class Durable implements DurableTasks, EngineWorker, RunKeeper {
@@ -50,6 +50,10 @@ export class Durable implements DurableTasks, EngineWorker, RunKeeper {
     this.#home = home
     this.#engine = engine
     this.#options = options
+  }
+
+  get concurrency (): number {
+    return this.#options.concurrency
   }
 
   get local (): boolean {
@@ -162,7 +166,8 @@ export class Durable implements DurableTasks, EngineWorker, RunKeeper {
       await this.#ask(() => this.#engine.store(runs.map((run) => run.hand())))
     } catch (cause) {
       const names = [...new Set(runs.map(({ name }) => `"${name}"`))].join(', ')
-      const error = Object.assign(new FST_ERR_BACKGROUND_STORE_FAILED(names, messageOf(cause)), { cause })
+      // Why is for the log, not for the client: it may name a path or a host.
+      const error = Object.assign(new FST_ERR_BACKGROUND_STORE_FAILED(names, 'the engine has not taken it'), { cause })
       for (const run of runs) run.lose(error)
       return error
     }

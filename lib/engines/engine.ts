@@ -40,6 +40,11 @@ export type Outcome =
 
 /** Who does the work that an engine delivers. */
 export interface EngineWorker {
+  /**
+   * How many runs may be active here at once, at least 1 or `Infinity`. What is delivered beyond that would wait, and
+   * yet be taken for at work if the process dies (D6).
+   */
+  readonly concurrency: number
   /** Runs one attempt. Never rejects. The engine keeps the task to this process until it resolves. */
   run (delivery: Delivery): Promise<Outcome>
   /** Cancels the attempt of a task, if one is at work here: its `run` then resolves with `cancelled`. */
@@ -74,7 +79,7 @@ export interface StoredError {
 export interface StoredQuery {
   readonly state?: StoredState | undefined
   readonly name?: string | undefined
-  /** How many at most. */
+  /** How many at most: an integer of at least 1, or `Infinity`. An engine may give fewer, and a cursor for the rest. */
   readonly limit: number
   /** Where the last answer ended. */
   readonly cursor?: string | undefined
@@ -117,7 +122,7 @@ export interface Engine {
 
   /**
    * Connects, or takes hold of what it writes to. An engine that is away for now is no reason to fail; one that is set
-   * up wrongly is.
+   * up wrongly is. One that has failed to open is not closed: it has let go of everything. It is opened once.
    */
   open (log: FastifyBaseLogger): Promise<void>
 
@@ -130,7 +135,10 @@ export interface Engine {
   /** Local engines: the reply that these tasks were stored with has left, they may start. */
   release (ids: readonly string[]): void
 
-  /** Begins to deliver, to so many `run`s at once as the engine was set up for, in the order of storing. */
+  /**
+   * Begins to deliver, in the order of storing, to so many `run`s at once as the engine was set up for, and no more than
+   * the worker's `concurrency`.
+   */
   work (worker: EngineWorker): Promise<void>
 
   /**
@@ -142,9 +150,15 @@ export interface Engine {
   /** Waits until what has been delivered has an outcome and that is written, then lets go of everything. */
   close (): Promise<void>
 
+  /** What cannot be the id of a task is that of none, here and below. */
   find (id: string): Promise<StoredSnapshot | undefined>
+  /** Rejects with `FST_ERR_BACKGROUND_INVALID_OPTION` for a wrong query. */
   list (query: StoredQuery): Promise<StoredPage>
-  /** How many tasks stand in which state, as far as they are kept. */
+  /**
+   * How many tasks stand in which state, as far as they are kept, and at no cost that grows with them: with BullMQ, one
+   * that was handed back with a delay is among the `retrying`, though `find` and `list` know it as `queued`, and one that
+   * waits and has been cancelled is where it waits until somebody takes it.
+   */
   counts (): Promise<Readonly<Record<StoredState, number>>>
   /** Delivers a failed or cancelled task again, from its first attempt on. @returns whether it was one. */
   retry (id: string): Promise<boolean>

@@ -21,9 +21,12 @@ export class JournalDeliveries {
   readonly #index: JournalIndex
   readonly #records: JournalRecords
   readonly #schedule: JournalSchedule
-  readonly #concurrency: number
+  #concurrency: number
   #worker: EngineWorker | undefined
   #taken = 0
+  // The one at work of those that processes have died at. Where such a task takes its process down, it alone is accused
+  // again, and those that were beside it the first time are not (D6).
+  #suspect: Entry | undefined
   #isStarting = false
   #isStopped = false
   #isEnding = false
@@ -43,6 +46,7 @@ export class JournalDeliveries {
 
   work (worker: EngineWorker): void {
     this.#worker = worker
+    this.#concurrency = Math.min(this.#concurrency, worker.concurrency)
     this.deliver()
   }
 
@@ -97,10 +101,11 @@ export class JournalDeliveries {
     const taken: Entry[] = []
     if (this.#worker === undefined || this.#records.isAway) return taken
     while (taken.length < MOST_AT_ONCE && this.#taken < this.#concurrency) {
-      const entry = this.#schedule.shift()
+      const entry = this.#schedule.shift(this.#suspect === undefined)
       if (entry === undefined) break
       if (!this.#mayStart(entry)) continue
       this.#taken++
+      if (entry.restarts > 0) this.#suspect = entry
       entry.isTaken = true
       taken.push(entry)
     }
@@ -208,6 +213,7 @@ export class JournalDeliveries {
     entry.isTaken = false
     entry.delivery = entry.cancelled = undefined
     this.#taken--
+    if (this.#suspect === entry) this.#suspect = undefined
     if (this.#taken === 0) this.#onEnd?.()
     return cancelled
   }

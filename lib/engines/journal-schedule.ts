@@ -8,7 +8,9 @@ import { Heap } from './journal-heap'
  * elsewhere, comes behind all that is ready then, so that a task that fails for ever does not keep others from starting.
  */
 export class JournalSchedule {
-  readonly #ready = new Heap<Entry>((a, b) => a.turn < b.turn)
+  readonly #ready = new Heap<Entry>(isBefore)
+  // The same, of those that a process has died at.
+  readonly #suspects = new Heap<Entry>(isBefore)
   readonly #waiting = new Heap<Entry>((a, b) => a.due < b.due)
   readonly #nextTurn: () => number
   readonly #onReady: () => void
@@ -22,25 +24,30 @@ export class JournalSchedule {
 
   add (entry: Entry): void {
     if (entry.due <= performance.now()) {
-      this.#ready.push(entry)
+      this.#readyFor(entry).push(entry)
     } else {
       this.#waiting.push(entry)
       this.#rearm()
     }
   }
 
-  shift (): Entry | undefined {
-    return this.#ready.shift()
+  /** @param suspectsToo Whether it may be one that a process has died at. */
+  shift (suspectsToo: boolean): Entry | undefined {
+    const [ready, suspect] = [this.#ready.first, this.#suspects.first]
+    if (!suspectsToo || suspect === undefined || (ready !== undefined && isBefore(ready, suspect))) return this.#ready.shift()
+    return this.#suspects.shift()
   }
 
   remove (entry: Entry): void {
     this.#ready.remove(entry)
+    this.#suspects.remove(entry)
     this.#waiting.remove(entry)
     this.#rearm()
   }
 
   clear (): void {
     this.#ready.clear()
+    this.#suspects.clear()
     this.#waiting.clear()
     this.#rearm()
   }
@@ -58,9 +65,17 @@ export class JournalSchedule {
     for (let first = this.#waiting.first; first !== undefined && first.due <= now; first = this.#waiting.first) {
       this.#waiting.remove(first)
       first.turn = this.#nextTurn()
-      this.#ready.push(first)
+      this.#readyFor(first).push(first)
     }
     this.#rearm()
     this.#onReady()
   }
+
+  #readyFor ({ restarts }: Entry): Heap<Entry> {
+    return restarts > 0 ? this.#suspects : this.#ready
+  }
+}
+
+function isBefore (a: Entry, b: Entry): boolean {
+  return a.turn < b.turn
 }

@@ -1,3 +1,4 @@
+import { mkdir, realpath } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { FastifyBaseLogger } from 'fastify'
 import { aName, assertOption, assertOptions, atLeastOne, integer, type Checks } from '../checks'
@@ -10,6 +11,7 @@ import { Entry } from './journal-entry'
 import { JournalError } from './journal-errors'
 import { JournalIndex } from './journal-index'
 import { JournalRecords } from './journal-records'
+import { assertQuery } from './query'
 import { ignore } from './quietly'
 
 export interface JournalOptions {
@@ -129,6 +131,7 @@ class Journal implements Engine {
 
   async list (query: StoredQuery): Promise<StoredPage> {
     const { records } = this.#assertOpen()
+    assertQuery(query, (cursor) => /^\d+$/.test(cursor))
     const { entries, cursor } = this.#index.page(query)
     return { tasks: await Promise.all(entries.map(async (entry) => await records.snapshot(entry))), cursor }
   }
@@ -155,7 +158,7 @@ class Journal implements Engine {
   }
 
   async #open (log: FastifyBaseLogger): Promise<void> {
-    const database = await JournalDatabase.open(this.#Level, this.#location)
+    const database = await JournalDatabase.open(this.#Level, await this.#place())
     const records = new JournalRecords(database, this.#index, log, () => deliveries.deliver())
     const deliveries = new JournalDeliveries(this.#index, records, this.#concurrency)
     try {
@@ -166,6 +169,16 @@ class Journal implements Engine {
     }
     for (const entry of this.#index.entries) if (entry.finishedAt === undefined) deliveries.add(entry)
     this.#parts = { records, deliveries }
+  }
+
+  /** The directory by the one name that its lock goes by, also where there is a link to it. */
+  async #place (): Promise<string> {
+    try {
+      await mkdir(this.#location, { recursive: true })
+      return await realpath(this.#location)
+    } catch (error) {
+      throw new JournalError(`The journal at ${this.#location} cannot be opened: ${(error as Error).message}`, error as Error)
+    }
   }
 
   async #close (): Promise<void> {

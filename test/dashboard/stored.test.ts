@@ -189,7 +189,7 @@ t.test('what could not be stored is among the failures', async (t) => {
   mine.gates.store = () => { throw new Error('the disk is full') }
   const run = web.background.addTask(durable('send-email', () => {}))
   await t.rejects(run.stored())
-  t.match(await listed(web, 'failed'), [{ id: run.id, attempt: 0, error: /the disk is full/ }])
+  t.match(await listed(web, 'failed'), [{ id: run.id, attempt: 0, error: /could not be stored: the engine has not taken it/ }])
   t.match((await web.inject(`/background/runs/${run.id}`)).json(), { state: 'failed', stack: /the disk is full/ })
 })
 

@@ -17,21 +17,30 @@ const CONCURRENCY = 10
 
 interface Teardown { teardown: (fn: () => unknown) => void }
 
-/** What a process has said, line by line. */
+/** What a process has said of its tasks, line by line. */
 interface Process {
   readonly child: ChildProcess
   readonly lines: string[][]
+  readonly ready: Promise<unknown>
+  readonly begin: () => void
   /** Resolves when it is gone and all that it said has been read. */
   readonly read: Promise<unknown>
 }
 
 function startProcess (t: Teardown, queue: string, url: string, duration: number): Process {
   const child = spawn(process.execPath, [...process.execArgv, join(__dirname, '../helpers/bullmq-process.ts'), queue, url, String(duration)],
-    { stdio: ['ignore', 'pipe', 'inherit'] })
+    { stdio: ['pipe', 'pipe', 'inherit'] })
   const lines: string[][] = []
-  const reader = createInterface({ input: child.stdout }).on('line', (line) => lines.push(line.split(' ')))
+  const reader = createInterface({ input: child.stdout })
+  const ready = once(reader, 'line').then(() => { reader.on('line', (line) => lines.push(line.split(' '))) })
   t.teardown(() => end(child))
-  return { child, lines, read: once(reader, 'close') }
+  return { child, lines, ready, begin: () => child.stdin.write('begin\n'), read: once(reader, 'close') }
+}
+
+/** Has them begin together: however long each takes to start, none comes when all is done. */
+async function beginAll (processes: readonly Process[]): Promise<void> {
+  await Promise.all(processes.map(({ ready }) => ready))
+  for (const { begin } of processes) begin()
 }
 
 test('BullMQ, processes that die', async (t) => {
@@ -43,9 +52,11 @@ test('BullMQ, processes that die', async (t) => {
     const task = aTask()
     await engine.store([task])
     const first = startProcess(t, queue, redis.url, 3_600_000)
+    await beginAll([first])
     await until(() => first.lines.length === 1)
     await end(first.child)
     const second = startProcess(t, queue, redis.url, 0)
+    await beginAll([second])
     await until(() => second.lines.length === 2)
 
     t.strictSame(first.lines, [['start', task.id, '1', '0']])
@@ -59,6 +70,7 @@ test('BullMQ, processes that die', async (t) => {
     for (let i = 0; i < TASKS; i += 100) await engine.store(tasks.slice(i, i + 100))
     const processes = [0, 1, 2].map(() => startProcess(t, queue, redis.url, 10))
     const doomed = processes[0] as Process
+    await beginAll(processes)
     await until(() => processes.every(({ lines }) => lines.length > 100))
     await end(doomed.child)
     await eventually(() => engine.counts(), ({ completed }) => completed === TASKS)

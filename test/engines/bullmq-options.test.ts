@@ -22,12 +22,27 @@ t.test('options are checked when the engine is made, and the wrong one is named'
   }
 })
 
+t.test('a connection that no client could make fails when the engine is made, and tells no secret', async (t) => {
+  const wrong: unknown[] = [
+    'redis://:secret@h:99999', 'redis://:secret%zz@h', 'redis://:secret@h/abc', 'redis://:secret@h?keyPrefix=x', 'redis://h h', 'postgres://u:secret@h:99999/x',
+    { port: 'abc' }, { port: 65_536 }, { port: 1.5 }, { port: -1 }, { db: 'abc' }, { url: 'redis://:secret@h:99999' }, { keyPrefix: 'x:' }
+  ]
+  for (const connection of wrong) {
+    t.throws(() => bullmq({ queue: 'q', connection } as BullmqOptions), { ...INVALID, message: /^Option "connection"(?!.*secret)/ }, JSON.stringify(connection))
+  }
+  t.throws(() => bullmq({ queue: 'q', connection: { keyPrefix: 'x:' } }), { message: /"prefix" is the option for it, got "x:"$/ })
+})
+
 t.test('a URL that is refused is not in the error: it may hold a password', async (t) => {
   t.throws(() => bullmq({ queue: 'q', connection: 'rediss:/user:secret@host' }), { ...INVALID, message: /^(?!.*secret)/ })
 })
 
 t.test('right options make an engine, and connect to nothing', async (t) => {
-  for (const connection of [REDIS, 'rediss://host', { host: 'x' }, 'postgres://host/db', 'postgresql://host/db']) {
+  const right = [
+    REDIS, 'rediss://host', 'rediss://a:%40@host:1/0', { host: 'x' }, { port: 6379, db: 1, keyPrefix: '' }, { port: '6379' as never }, { url: REDIS } as object,
+    'postgres://host/db', 'postgresql://host/db', 'postgres://u:a%zz@/db?host=/run'
+  ]
+  for (const connection of right) {
     t.match(bullmq({ queue: 'q', connection }), { name: 'bullmq', features: { local: false } })
   }
 })

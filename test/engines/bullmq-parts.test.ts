@@ -1,9 +1,11 @@
+import { inspect } from 'node:util'
 import type { Job } from 'bullmq'
 import Fastify from 'fastify'
 import t from 'tap'
 import { failureOf } from '../../lib/engines/bullmq-failure'
 import { ProgressWriter } from '../../lib/engines/bullmq-progress'
 import { Recent } from '../../lib/engines/bullmq-recent'
+import { stripped } from '../../lib/engines/bullmq-stripped'
 import { Trouble } from '../../lib/engines/bullmq-trouble'
 import type { TaskProgress } from '../../lib/types'
 import { memoryLogger } from '../helpers/app'
@@ -46,6 +48,16 @@ t.test('what was remembered first is forgotten first', (t) => {
   t.strictSame([recent.get('a'), recent.get('b'), recent.get('c'), recent.size], [2, undefined, 3, 2])
   recent.delete('a')
   t.equal(recent.size, 1)
+  t.end()
+})
+
+t.test('what is not for logs is taken out of an error, and out of those that it was made of', (t) => {
+  const refused = Object.assign(new Error('OOM'), { command: { name: 'set', args: ['secret'] } })
+  const error = Object.assign(new Error('EXECABORT'), { command: { name: 'exec' }, detail: 'secret', where: 'secret', buffer: 'secret', previousErrors: [refused] })
+  t.equal(stripped(error), error)
+  t.notMatch(inspect(error), 'secret')
+  t.match(error, { message: 'EXECABORT', previousErrors: [{ message: 'OOM' }] })
+  t.equal(stripped(undefined), undefined)
   t.end()
 })
 

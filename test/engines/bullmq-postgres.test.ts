@@ -185,8 +185,14 @@ test('what every engine has to do, with BullMQ on PostgreSQL', async (t) => {
 
   await t.test('a database without BullMQ\'s tables, or another password or name, fails at open', async (t) => {
     const bare = postgres.url.replace('/postgres', '/template1')
-    await t.rejects(openEngine(t, bare), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message: /schema/i })
+    await t.rejects(openEngine(t, bare), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message: /tables are not there.*"migrate: true" makes them$/ })
     await t.rejects(openEngine(t, postgres.url.replace('/postgres', '/missing')), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION' })
+  })
+
+  await t.test('a pool without the search path fails at open, with what to do', async (t) => {
+    const pool = new Pool({ connectionString: postgres.url })
+    t.teardown(() => pool.end())
+    await t.rejects(openEngine(t, pool, { timeout: 2_000 }), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION', message: /needs the search_path bullmq/ })
   })
 
   await t.test('changes are told from the first on after watch', async (t) => {
@@ -230,15 +236,16 @@ test('what every engine has to do, with BullMQ on PostgreSQL', async (t) => {
     }))
     await t.rejects(engine.store([aTask()]))
     await postgres.start()
-    await until(() => back() === 1)
+    await until(() => back() > 0)
     const task = aTask()
-    await engine.store([task])
+    await eventually(() => engine.store([task]), () => true)
     await started
+    const before = back()
     await postgres.kill()
     end.open(COMPLETED)
     await t.rejects(engine.find(task.id))
     await postgres.start()
-    await until(() => back() === 2)
+    await until(() => back() > before)
     await eventually(() => engine.find(task.id), (found) => found?.state === 'completed')
     t.strictSame(unhandled, [])
   })

@@ -15,7 +15,7 @@ import type { JobEvents, JobQueue, Server } from '../../lib/engines/bullmq-serve
 import { latch, until, type Latch } from '../helpers/latch'
 import { never } from '../helpers/policies'
 
-const worker = { run: async () => { throw new Error('nothing is delivered') }, cancel: () => false }
+const worker = { concurrency: 1, run: async () => { throw new Error('nothing is delivered') }, cancel: () => false }
 
 t.test('D5: a job that BullMQ hands over after the worker was stopped is handed back', async (t) => {
   const calls: string[] = []
@@ -72,6 +72,18 @@ t.test('D7: connections to PostgreSQL that do not end in time are cut', async (t
   await server.close()
 
   t.strictSame(cut, ['left'])
+})
+
+t.test('D7: a server that goes while it is looked at is not one that is set up wrongly', async (t) => {
+  const gone = new Error('Connection terminated')
+  const released: string[] = []
+  const client = { query: async () => { throw gone }, release: () => { released.push('released') } }
+  const pool = Object.assign(new EventEmitter(), { connect: async () => client }) as unknown as bullmq.PgPool
+  const server = postgresServer({ pool, url: '', migrate: false, timeout: 5 })
+
+  await t.rejects(server.reach(), gone)
+  t.notOk(server.isSetUpWrongly(gone))
+  t.strictSame(released, ['released'])
 })
 
 for (const [what, error, isTriedAgain] of [

@@ -1,7 +1,11 @@
+import { inspect } from 'node:util'
 import { Queue } from 'bullmq'
+import Fastify from 'fastify'
 import { Redis } from 'ioredis'
 import t from 'tap'
 import type { Outcome, StoredChange } from '../../lib/engines/engine'
+import { bullmq } from '../../lib/engines/bullmq'
+import background from '../../lib/index'
 import { aTask, COMPLETED, eventually, inState, openEngine, TestWorker } from '../helpers/bullmq'
 import { latch, until } from '../helpers/latch'
 import { needsRedis, startRedis } from '../helpers/redis'
@@ -73,23 +77,37 @@ test('BullMQ on Redis', async (t) => {
     const { engine, lines, queue: name } = await openEngine(t, redis.url)
     const queue = new Queue(name, { connection: { port: redis.port } })
     t.teardown(() => queue.close())
-    const broken: unknown[] = [undefined, null, 5, [], {}, { args: {} }, { args: [], reqId: 1 }, { args: [], meta: [] },
-      { args: [], meta: { a: 1 } }, { args: [], cancelled: 1 }, { args: [], round: 'x' }]
+    const broken: unknown[] = [undefined, null, 5, [], {}, { args: {} }, { args: [], cancelled: 1 }, { args: [], round: 'x' },
+      { args: [], stalls: -1 }, { args: [], made: 1 }]
     for (const data of broken) await queue.add('task', data)
     await queue.add('', { args: [] })
+    await queue.add('task', { args: [] }, { attempts: 'many' as never })
     await queue.add('task', { args: [] }, { jobId: 'unreadable' })
     await client.hset(`bull:${name}:unreadable`, 'data', 'not JSON')
     await queue.add('task', { args: ['hand-written'] }, { jobId: 'fine', attempts: 3 })
     const worker = new TestWorker()
     await engine.work(worker)
-    await eventually(() => engine.counts(), ({ failed, completed }) => failed === broken.length + 2 && completed === 1)
+    await eventually(() => engine.counts(), ({ failed, completed }) => failed === broken.length + 3 && completed === 1)
 
     t.match(worker.deliveries, [{ task: { id: 'fine', args: ['hand-written'], meta: {}, retries: 2 } }])
-    t.equal(lines.filter(({ level, msg }) => level === 50 && msg.includes('is not a task')).length, broken.length + 2)
+    t.equal(lines.filter(({ level, msg }) => level === 50 && msg.includes('is not a task')).length, broken.length + 3)
     t.match(await engine.find('unreadable'), { state: 'failed', attempt: 0, task: { args: [] }, error: { message: 'not a task: its data is null' } })
-    t.equal((await engine.list({ state: 'failed', limit: 50 })).tasks.length, broken.length + 2)
+    t.equal((await engine.list({ state: 'failed', limit: 50 })).tasks.length, broken.length + 3)
     t.equal(await engine.retry('unreadable'), true)
     await eventually(() => engine.find('unreadable'), (found) => found?.state === 'failed')
+  })
+
+  await t.test('D4: a request id and meta that another producer has put there are dropped, and the task runs', async (t) => {
+    const { engine, queue: name } = await openEngine(t, redis.url)
+    const queue = new Queue(name, { connection: { port: redis.port } })
+    t.teardown(() => queue.close())
+    for (const odd of [{ reqId: 1 }, { meta: [] }, { meta: { a: 1 } }, { reqId: 'kept', meta: { a: 'kept' } }]) await queue.add('task', { args: [], ...odd })
+    const worker = new TestWorker()
+    await engine.work(worker)
+    await eventually(() => engine.counts(), ({ completed }) => completed === 4)
+
+    t.strictSame(worker.deliveries.map(({ task: { reqId, meta } }) => [reqId, meta]),
+      [[undefined, {}], [undefined, {}], [undefined, {}], ['kept', { a: 'kept' }]])
   })
 
   await t.test('R5: a task is cancelled by any process, and may be retried and cancelled again', async (t) => {
@@ -111,6 +129,22 @@ test('BullMQ on Redis', async (t) => {
     await until(() => worker.deliveries.length === 3)
     t.strictSame(worker.deliveries.map(({ attempt, restarts }) => [attempt, restarts]), [[1, 0], [1, 0], [1, 0]])
     t.equal(await engine.retry(task.id), false, 'it is at work')
+    await engine.cancel(task.id, 'the end')
+  })
+
+  await t.test('a failed task that several retry at once is delivered once more, and none of the calls fails', async (t) => {
+    const { engine, lines, queue } = await openEngine(t, redis.url)
+    const other = await openEngine(t, redis.url, { queue })
+    const task = aTask()
+    const worker: TestWorker = new TestWorker(({ attempt }) => worker.deliveries.length === 1 ? { state: 'failed', error: attempt } : latch<Outcome>())
+    await engine.work(worker)
+    await engine.store([task])
+    await inState(engine, task.id, 'failed')
+    const answers = await Promise.all([engine, other.engine, engine, other.engine].map((each) => each.retry(task.id)))
+    await until(() => worker.deliveries.length === 2)
+
+    t.ok(answers.includes(true))
+    t.strictSame([...lines, ...other.lines].filter(({ level }) => level > 30), [])
     await engine.cancel(task.id, 'the end')
   })
 
@@ -164,6 +198,28 @@ test('BullMQ on Redis', async (t) => {
     t.match(await engine.counts(), { queued: 3 })
   })
 
+  await t.test('neither a password nor the arguments of a task are in what is logged and thrown', async (t) => {
+    const { engine, lines } = await openEngine(t, redis.url)
+    await client.config('SET', 'maxmemory', '1mb')
+    const thrown: unknown[] = []
+    for (const tasks of [[aTask({ args: ['4111-1111'] })], [aTask(), aTask({ args: ['4111-1111'] })]]) {
+      await engine.store(tasks).catch((error) => thrown.push(error))
+    }
+    await client.config('SET', 'maxmemory', '0')
+    t.match(thrown, [/OOM/, /OOM|EXECABORT/])
+    t.notMatch(inspect([thrown, lines], { depth: null }), '4111-1111')
+
+    const locked = await startRedis(t, ['--requirepass', 'right', '--appendonly', 'yes'])
+    const { engine: own, lines: said } = await openEngine(t, locked.url.replace('//', '//:right@'))
+    const admin = new Redis({ port: locked.port, password: 'right' })
+    t.teardown(() => admin.disconnect())
+    await admin.config('SET', 'requirepass', 'other')
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'normal')
+    await until(() => said.some(({ err }) => /WRONGPASS/.test(String((err as Error | undefined)?.message))))
+    t.notMatch(inspect(said, { depth: null }), /'right'/)
+    await own.close()
+  })
+
   await t.test('ids that belong to the queue itself are those of no task', async (t) => {
     const { engine } = await openEngine(t, redis.url)
     await engine.store([aTask()])
@@ -192,10 +248,12 @@ test('BullMQ on Redis', async (t) => {
   })
 
   await t.test('a cursor that is none is refused', async (t) => {
-    const { engine } = await openEngine(t, redis.url)
+    const { engine, lines } = await openEngine(t, redis.url)
     for (const cursor of ['', 'x', '1.2', '1.2.3.4.5.-6']) {
       await t.rejects(engine.list({ limit: 1, cursor }), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION' })
     }
+    for (const id of [5, '\0']) t.equal(await engine.find(id as string), undefined)
+    t.strictSame(lines, [], 'it is no trouble')
   })
 
   await t.test('as many finished tasks are kept as there shall be', async (t) => {
@@ -228,6 +286,33 @@ test('BullMQ on Redis', async (t) => {
     await keeping.work(new TestWorker())
     await keeping.store([task])
     await inState(keeping, task.id, 'completed')
+  })
+
+  await t.test('an engine is opened once, by one application: another one does not get it, and does it no harm', async (t) => {
+    const { engine } = await openEngine(t, redis.url)
+    const other = Fastify()
+    await t.rejects(Promise.resolve(other.register(background, { engine })), { message: /opened before: one application, one bullmq\(\)/ })
+    await other.close().catch(() => {})
+    const task = aTask()
+    await engine.store([task])
+
+    t.match(await engine.find(task.id), { task })
+  })
+
+  await t.test('an engine that is not open says so, and can be closed all the same', async (t) => {
+    const engine = bullmq({ queue: 'unopened', connection: redis.url })
+    const calls: Array<() => Promise<unknown>> = [
+      () => engine.store([aTask()]), () => engine.work(new TestWorker()), () => engine.find('x'), () => engine.list({ limit: 1 }),
+      () => engine.counts(), () => engine.retry('x'), () => engine.cancel('x', 'reason')
+    ]
+    for (const call of calls) await t.rejects(call(), { message: /it has not been opened/ })
+    t.throws(() => engine.watch(() => {}), { message: /it has not been opened/ })
+    engine.release(['x'])
+    await engine.stop()
+    await engine.close()
+    t.teardown(() => engine.close())
+    await engine.open(Fastify().log)
+    t.match(await engine.counts(), { active: 0 })
   })
 
   await t.test('L2: a closed engine begins nothing, neither work nor a watch', async (t) => {
@@ -264,6 +349,20 @@ test('BullMQ on Redis', async (t) => {
     await client.del(`bull:${queue}:${gone.id}`)
 
     t.match((await engine.list({ limit: 10 })).tasks, [{ task: { id: task.id, args: [1], meta: {} } }])
+  })
+
+  await t.test('a job that BullMQ cannot read keeps nobody from seeing the others', async (t) => {
+    const { engine, lines, queue } = await openEngine(t, redis.url)
+    const [task, ...unreadable] = [aTask(), aTask(), aTask()]
+    await engine.store([task, ...unreadable])
+    await client.hset(`bull:${queue}:${unreadable[0].id}`, 'opts', 'null')
+    await client.hset(`bull:${queue}:${unreadable[1].id}`, 'progress', 'no JSON')
+
+    t.strictSame((await engine.list({ limit: 10 })).tasks.map(({ task }) => task.id), [task.id])
+    t.equal(await engine.find(unreadable[0].id), undefined)
+    t.strictSame(lines, [])
+    await client.set(`bull:${queue}:no-job`, 'no hash')
+    await t.rejects(engine.find('no-job'), /WRONGTYPE/)
   })
 
   await t.test('it warns of a Redis that may lose tasks', async (t) => {

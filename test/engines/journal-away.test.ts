@@ -225,6 +225,7 @@ t.test('R5: a task that is cancelled just as its attempt ends is cancelled if it
     const [began, ended] = [latch(), latch()]
     // One that has its outcome already, and can do nothing more about it.
     await engine.work({
+      concurrency: 1,
       run: async () => {
         began.open()
         await ended

@@ -1,10 +1,13 @@
 // A full disk, by a limit on how long a file may get: what is beyond it fails to be written, in the middle of a record
 // as on a disk. Run against a process of its own, from outside.
-import { execFileSync } from 'node:child_process'
-import { readdirSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { execFileSync, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
 import { Child } from '../helpers/journal-child'
+import { until } from '../helpers/latch'
+import { end } from '../helpers/redis'
 import { journalStore, type JournalStore } from '../helpers/journal'
 import { aTask, Bench, COMPLETED, idsOf, someTasks } from './suite-support'
 import type { StoredTask } from '../../lib/engines/engine'
@@ -71,6 +74,31 @@ t.test('D7: tasks go on after the disk was full, and none of what became of them
   t.match(await engine.find(waiting.id), { state: 'queued' })
 })
 
+t.test('D1, D7: while the disk is full, replies with durable tasks are 503s, others are served, and then all goes on', { skip }, async (t) => {
+  const directory = t.testdir({ journal: {}, ran: '' })
+  const [location, file] = [join(directory, 'journal'), join(directory, 'ran')]
+  const server = fork(join(__dirname, '../helpers/crash-server.ts'), ['journal', file, location], {
+    cwd: resolve(__dirname, '../..'), execArgv: ['--import', 'tsx'], env: { PATH: process.env.PATH, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
+  })
+  t.teardown(() => end(server))
+  const [url] = await once(server, 'message') as [string]
+  const ran = (): string[] => readFileSync(file, 'utf8').split('\n').filter((number) => number !== '')
+  t.equal((await fetch(`${url}/tasks/1`)).status, 200)
+  await until(() => ran().length === 1)
+  limitFiles({ pid: server.pid! }, 0)
+  const refused = await fetch(`${url}/tasks/2`)
+  t.equal(refused.status, 503)
+  t.notMatch(await refused.text(), location)
+  t.equal((await fetch(`${url}/failures/3`)).status, 500, 'as without a journal')
+  limitFiles({ pid: server.pid! }, 'unlimited')
+  t.equal((await fetch(`${url}/tasks/4`)).status, 200)
+  const ended = once(server, 'exit')
+  server.send('finish')
+
+  t.strictSame(await ended, [0, null])
+  t.strictSame(ran(), ['1', '4'])
+})
+
 async function start (t: Test): Promise<{ store: JournalStore, bench: Bench, child: Child }> {
   const store = journalStore(t)
   const child = await Child.start(t, store.location())
@@ -94,7 +122,7 @@ function log (store: JournalStore): { name: string, size: number } {
 }
 
 /** @param bytes For each file that the process writes from here on. */
-function limitFiles ({ pid }: Child, bytes: number | 'unlimited'): void {
+function limitFiles ({ pid }: { readonly pid: number }, bytes: number | 'unlimited'): void {
   execFileSync('prlimit', [`--pid=${pid}`, `--fsize=${bytes}:`])
 }
 

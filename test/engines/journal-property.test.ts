@@ -49,6 +49,7 @@ t.test('D2, D5, D6, D7: whatever happens, a journal does what the model says', a
 })
 
 class World implements EngineWorker {
+  readonly concurrency = Infinity
   readonly #store: JournalStore
   readonly #disk: Disk
   readonly #tasks = new Map<string, Expected>()
@@ -185,12 +186,16 @@ class World implements EngineWorker {
 
   /** Waits until all that should be at work is, and all is written. */
   async #check (): Promise<void> {
-    const pending = [...this.#tasks].filter(([, { state }]) => state === 'pending')
-    const active = Math.min(CONCURRENCY, pending.length)
+    const pending = [...this.#tasks.values()].filter(({ state }) => state === 'pending')
+    const fresh = pending.filter(({ restarts }) => restarts === 0)
+    // Of those that a process has died at, one at a time.
+    const active = Math.min(CONCURRENCY, fresh.length + Math.min(1, pending.length - fresh.length))
     for (let turns = 0; this.#atWork.size !== active || turns < 5; turns++) {
       assert(turns < MANY_TURNS, `${this.#atWork.size} at work, not ${active}`)
       await turn()
     }
+    const suspects = [...this.#atWork.keys()].filter((id) => this.#tasks.get(id)!.restarts > 0)
+    assert(suspects.length <= 1, `${suspects.length} at work that a process has died at`)
     const states = [...this.#tasks].map(([id, { state, failures }]): StoredState => {
       if (this.#atWork.has(id)) return 'active'
       if (state === 'failed' || state === 'cancelled') return state

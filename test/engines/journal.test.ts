@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, writeFileSync } from 'node:fs'
 import { Module } from 'node:module'
 import { join, relative } from 'node:path'
 import t from 'tap'
@@ -73,6 +73,14 @@ t.test('nor is one that another engine of this process has open', async (t) => {
   await t.resolves(bench.open())
 })
 
+t.test('nor is one that is open by another name of its directory', async (t) => {
+  const directory = t.testdir({ link: t.fixture('symlink', 'real'), real: {} })
+  const [first, second] = ['real', 'link'].map((name) => journal({ location: join(directory, name, 'journal') }))
+  t.teardown(async () => { for (const engine of [first, second]) await engine.close() })
+  await first.open(SILENT)
+  await t.rejects(second.open(SILENT), { code: 'LEVEL_LOCKED' })
+})
+
 t.test('an engine is opened once', async (t) => {
   const bench = new Bench(t, journalStore(t))
   const engine = await bench.open()
@@ -90,9 +98,24 @@ t.test('what is in the way of the directory is said', async (t) => {
   await t.rejects(journal({ location }).open(SILENT), { name: 'JournalError', code: 'EEXIST', message: `${location} cannot be opened` })
 })
 
+t.test('a directory that may not be written is said', async (t) => {
+  const directory = t.testdir({ journal: {} })
+  chmodSync(join(directory, 'journal'), 0o500)
+  const isRoot = process.getuid?.() === 0
+  // Whom nothing is forbidden.
+  if (isRoot) process.seteuid!(65_534)
+  try {
+    for (const location of [join(directory, 'journal'), join(directory, 'journal', 'below')]) {
+      await t.rejects(journal({ location }).open(SILENT), { name: 'JournalError', message: `${location} cannot be opened: ` })
+    }
+  } finally {
+    if (isRoot) process.seteuid!(0)
+  }
+})
+
 t.test('a journal that is not open says so, and can be closed all the same', async (t) => {
   const engine = journalStore(t).engine()
-  const hand = { run: async () => BACK, cancel: () => false }
+  const hand = { concurrency: 1, run: async () => BACK, cancel: () => false }
   const calls: Array<() => Promise<unknown>> = [
     () => engine.store([aTask()]), () => engine.work(hand), () => engine.find('x'), () => engine.list({ limit: 1 }), () => engine.counts(),
     () => engine.retry('x'), () => engine.cancel('x', 'reason')

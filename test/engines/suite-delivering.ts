@@ -32,6 +32,22 @@ export const delivering: Rule[] = [
     }
   },
   {
+    says: 'D6: no more are delivered at once than their worker has room for: what has not started is not at work',
+    async holds (t, bench) {
+      const engine = await bench.open({ concurrency: 5 })
+      const tasks = someTasks(4)
+      await put(engine, ...tasks)
+      const hand = await bench.work(engine, 2)
+      for (let ended = 0; ended < tasks.length; ended++) {
+        await hand.job(Math.min(ended + 1, tasks.length - 1))
+        t.equal(hand.atWork, Math.min(2, tasks.length - ended))
+        t.match(await engine.counts(), { queued: Math.max(0, tasks.length - ended - 2) })
+        hand.jobs[ended].end(COMPLETED)
+      }
+      await isCompleted(engine, tasks[3].id)
+    }
+  },
+  {
     says: 'nothing is delivered before there is a worker',
     async holds (t, bench) {
       const engine = await bench.open()

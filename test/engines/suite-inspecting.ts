@@ -1,4 +1,4 @@
-import type { StoredChange } from '../../lib/engines/engine'
+import type { StoredChange, StoredQuery } from '../../lib/engines/engine'
 import { latch, until } from '../helpers/latch'
 import type { Rule } from './suite'
 import { A_WHILE, aTask, COMPLETED, idsOf, inState, isCompleted, put, someTasks } from './suite-support'
@@ -63,6 +63,22 @@ export const inspecting: Rule[] = [
       t.strictSame(await ids({ name: 'a' }), [a[1].id, a[0].id])
       t.strictSame(await ids({ name: 'b', state: 'queued' }), [b[1].id])
       t.strictSame(await ids({ name: 'unknown' }), [])
+    }
+  },
+  {
+    says: 'list refuses what is no query, and an id that can be none is that of no task',
+    async holds (t, bench) {
+      const engine = await bench.open()
+      await put(engine, aTask())
+      const wrong: unknown[] = [undefined, {}, ...[0, -1, 1.5, '10', NaN].map((limit) => ({ limit })), { limit: 1, state: 'bogus' }, { limit: 1, name: 5 },
+        { limit: 1, cursor: 'x' }, { limit: 1, cursor: '' }, { limit: 1, cursor: 5 }, { limit: 1, unknown: 1 }]
+      for (const query of wrong) await t.rejects(engine.list(query as StoredQuery), { code: 'FST_ERR_BACKGROUND_INVALID_OPTION' }, JSON.stringify(query))
+      for (const id of [undefined, null, 5, {}, '', '\0', 'a:b', '__proto__'] as string[]) {
+        t.equal(await engine.find(id), undefined)
+        t.equal(await engine.cancel(id, 'no longer needed'), false)
+        t.equal(await engine.retry(id), false)
+      }
+      t.equal((await engine.list({ limit: Infinity })).tasks.length, 1)
     }
   },
   {

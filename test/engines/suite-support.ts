@@ -27,11 +27,16 @@ export const BACK: Outcome = { state: 'returned', delay: 0 }
 
 /** A worker that does what the test says. */
 export class Hand implements EngineWorker {
+  readonly concurrency: number
   /** What has been delivered, in that order. */
   readonly jobs: Job[] = []
   readonly cancels: Array<[id: string, reason: unknown]> = []
   readonly #atWork = new Map<string, Job>()
   readonly #expecting: Array<() => void> = []
+
+  constructor (concurrency = Infinity) {
+    this.concurrency = concurrency
+  }
 
   get atWork (): number {
     return this.#atWork.size
@@ -95,8 +100,8 @@ export class Bench {
   }
 
   /** Sets a worker to work. */
-  async work (engine: Engine): Promise<Hand> {
-    const hand = new Hand()
+  async work (engine: Engine, concurrency?: number): Promise<Hand> {
+    const hand = new Hand(concurrency)
     this.#hands.push(hand)
     await engine.work(hand)
     return hand

@@ -34,6 +34,7 @@ export const COMPLETED: Outcome = { state: 'completed', result: undefined }
 
 /** A worker as the plugin is one: what is cancelled ends at once. */
 export class TestWorker implements EngineWorker {
+  readonly concurrency = Infinity
   readonly deliveries: Delivery[] = []
   readonly #run: (delivery: Delivery) => Outcome | Promise<Outcome>
   readonly #cancels = new Map<string, (reason: unknown) => void>()

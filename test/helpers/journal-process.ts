@@ -17,6 +17,7 @@ const engine = journal({ location: process.argv[2] })
 const atWork = new Map<string, (outcome: Outcome) => void>()
 
 const worker = {
+  concurrency: Infinity,
   run: async ({ task: { id }, attempt, restarts }: Delivery): Promise<Outcome> => {
     say({ is: 'started', id, attempt, restarts })
     return await new Promise((resolve) => atWork.set(id, resolve))

@@ -1,6 +1,7 @@
 import type {
   Delivery, Engine, EngineWorker, Outcome, StoredChange, StoredError, StoredPage, StoredQuery, StoredSnapshot, StoredState, StoredTask
 } from '../../lib/engines/engine'
+import { assertQuery } from '../../lib/engines/query'
 import { toStoredError } from '../../lib/engines/stored-error'
 
 /** What is known of a task, in the memory that engines share. */
@@ -89,7 +90,7 @@ export class MemoryEngine implements Engine {
   readonly released: string[] = []
   readonly cancelled: Array<[id: string, reason: string]> = []
   readonly outcomes: Outcome[] = []
-  readonly #concurrency: number
+  #concurrency: number
   #worker: EngineWorker | undefined
   #atWork = 0
   #stopped = false
@@ -136,6 +137,7 @@ export class MemoryEngine implements Engine {
     this.calls.push('work')
     await this.gates.work?.()
     this.#worker = worker
+    this.#concurrency = Math.min(this.#concurrency, worker.concurrency)
     this.look()
   }
 
@@ -159,7 +161,9 @@ export class MemoryEngine implements Engine {
     return this.memory.entries.get(id)?.snapshot()
   }
 
-  async list ({ state, name, limit, cursor = 'Infinity' }: StoredQuery): Promise<StoredPage> {
+  async list (query: StoredQuery): Promise<StoredPage> {
+    assertQuery(query, (cursor) => /^\d+$/.test(cursor))
+    const { state, name, limit, cursor = 'Infinity' } = query
     const entries = [...this.memory.entries.values()].reverse().filter((entry) => entry.seq < Number(cursor) &&
       (state === undefined || entry.state === state) && (name === undefined || entry.task.name === name))
     const page = entries.slice(0, limit)
