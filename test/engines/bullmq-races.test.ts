@@ -6,7 +6,7 @@ import Fastify from 'fastify'
 import t from 'tap'
 import { Changes } from '../../lib/engines/bullmq-changes'
 import { Consumer } from '../../lib/engines/bullmq-consumer'
-import { cancelJob } from '../../lib/engines/bullmq-control'
+import { cancelJob, retryJob } from '../../lib/engines/bullmq-control'
 import { insistent } from '../../lib/engines/bullmq-insist'
 import { Deliveries } from '../../lib/engines/bullmq-deliveries'
 import { postgresServer } from '../../lib/engines/bullmq-postgres'
@@ -36,7 +36,7 @@ for (const [what, error, outcome] of [
     const backend = { forQueue: () => backend, publishEvent: async (event: unknown) => { published.push(event) } }
     const queue = { name: 'queue', getBackend: () => backend } as unknown as JobQueue
     const job = {
-      id: 'id', name: 'task', data: { args: [] }, updateData: async () => {}, promote: async () => { throw error }
+      id: 'id', name: 'task', data: { args: [] }, opts: {}, updateData: async () => {}, promote: async () => { throw error }
     } as unknown as Job
     const cancelled = cancelJob({ keeps: () => true } as unknown as Server, queue, { job, state: 'delayed' }, 'enough')
     if (outcome === 'cancelled') t.ok(await cancelled)
@@ -45,6 +45,15 @@ for (const [what, error, outcome] of [
     t.match(published, [{ id: 'id', reason: 'enough' }])
   })
 }
+
+t.test('R5: a job that goes while it is being cancelled or retried could be neither', async (t) => {
+  const gone = async (): Promise<never> => { throw Object.assign(new Error('Missing key for job id. updateData'), { code: -1 }) }
+  const job = { id: 'id', name: 'task', data: { args: [] }, opts: {}, attemptsMade: 0, stalledCounter: 0, updateData: gone } as unknown as Job
+  const server = { keeps: () => true } as unknown as Server
+
+  t.equal(await cancelJob(server, {} as JobQueue, { job, state: 'waiting' }, 'enough'), false)
+  t.equal(await retryJob(server, { job, state: 'failed' }), false)
+})
 
 t.test('D1: a job that the server has refused among others is an error', async (t) => {
   const refusal = new Error('refused')
