@@ -44,7 +44,7 @@ t.test('what cannot be a task cannot be defined as one', async (t) => {
   for (const [value, got] of [
     [undefined, 'undefined'], [null, 'null'], ['send', '"send"'], [{}, 'an object'], [Promise.resolve(), 'a Promise: pass the function'],
     [class Email {}, 'the class Email'], [function * () {}, 'a generator function'], [async function * () {}, 'a generator function'],
-    [new BackgroundTask(() => {}), 'an object'], [new BackgroundTasks(), 'a group of BackgroundTasks']
+    [new BackgroundTask(() => {}), 'a BackgroundTask'], [new BackgroundTasks(), 'a group of BackgroundTasks']
   ] as const) {
     const error = errorOf(() => defineTask(value as never))
     t.ok(error instanceof TypeError)

@@ -4,7 +4,7 @@ import { createApp } from './helpers/app'
 import { counts } from './helpers/counts'
 import { serve } from './helpers/serve'
 
-const { BackgroundTask, BackgroundTasks, defineTask } = background
+const { BackgroundTask, BackgroundTasks } = background
 
 const functions: Record<string, () => unknown> = {
   'a function': function () {},
@@ -61,10 +61,9 @@ for (const [what, [value, got]] of Object.entries(invalid)) {
   })
 }
 
-t.test('where a function is wanted, a BackgroundTask is refused as one', async (t) => {
+t.test('a BackgroundTask is not made of another', async (t) => {
   const task = new BackgroundTask(() => {}) as unknown as () => void
   refuses(t, () => new BackgroundTask(task), /^new BackgroundTask\(\): expected a function, got a BackgroundTask$/)
-  refuses(t, () => defineTask(task), /^defineTask\(\): expected a function, got a BackgroundTask$/)
 })
 
 t.test('the error of a wrong task is thrown in the stack of the caller', async (t) => {
