@@ -121,13 +121,18 @@ export class Background implements AppBackground, RunHome, GroupOwner {
 
   async cancel (id: string): Promise<boolean> {
     if (this.get(id)?.cancel() === true) return true
-    return await this.durable?.cancelStored(id) ?? false
+    if (await this.durable?.cancelStored(id) !== true) return false
+    // It had failed, as it seemed: a store that was too late.
+    this.#history?.forget(id)
+    return true
   }
 
   /** Has the engine deliver once more what has failed or was cancelled. @returns whether it was that. */
   async retry (id: string): Promise<boolean> {
+    const finished = this.#history?.get(id)
     if (await this.options.engine?.retry(id) !== true) return false
-    this.#history?.forget(id)
+    // It may have ended again by now.
+    if (finished !== undefined && this.#history?.get(id) === finished) this.#history.forget(id)
     return true
   }
 

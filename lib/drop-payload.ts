@@ -7,9 +7,13 @@ interface Droppable {
   readonly body?: unknown
 }
 
-/** Lets go of a payload that is not going to be sent: Fastify would leave its file or its connection open. */
-export function dropPayload (payload: unknown): void {
-  if (payload === null || typeof payload !== 'object') return
+/**
+ * Lets go of a payload that is not going to be sent: Fastify would leave its file or its connection open.
+ *
+ * @param request Of Node. Where it is the payload, an echo, the reply goes by the connection that it would take with it.
+ */
+export function dropPayload (payload: unknown, request: unknown): void {
+  if (payload === null || typeof payload !== 'object' || payload === request) return
   const { destroy, cancel, body } = payload as Droppable
   if (payload instanceof EventEmitter && typeof destroy === 'function') {
     // It may have failed, and nobody else is left to hear of that.
@@ -19,7 +23,7 @@ export function dropPayload (payload: unknown): void {
     // Rejects where somebody is reading it: then it is theirs.
     Promise.resolve(cancel.call(payload)).catch(ignore)
   } else {
-    dropPayload(body)
+    dropPayload(body, request)
   }
 }
 

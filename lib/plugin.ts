@@ -86,13 +86,13 @@ async function fastifyBackground (app: FastifyInstance, opts: BackgroundOptions)
     const refusal = queue.takeRefusal()
     if (refusal !== undefined && reply.statusCode < 400) {
       queue.pass(payload, true)
-      dropPayload(payload)
+      dropPayload(payload, reply.request.raw)
       done(refusal)
       return
     }
     // A hook that has turned the request away has the last word.
     if (refusal !== undefined) reply.log.warn({ err: refusal }, 'background tasks of the route refused')
-    return passQueue(queue, payload, true, done)
+    return passQueue(queue, reply, payload, true, done)
   }
 
   function acceptRouteTasks (_request: FastifyRequest, reply: FastifyReply, done: Done): void {
@@ -125,12 +125,18 @@ async function connectEngine (app: FastifyInstance, background: Background, engi
   // Loaded only where there is an engine.
   const { Durable }: typeof import('./engines/durable') = require('./engines/durable')
   const durable = background.durable = new Durable(background, engine, options)
-  // Before the hooks: one that does not open may be at work for another application.
-  await engine.open(app.log)
+  // One that does not open may be at work for another application. One that is still opening is closed behind that.
+  let isOurs = true
   app.addHook('onReady', async function startEngine () { if (options.worker) await engine.work(durable) })
-  app.addHook('preClose', async function stopEngine () { await durable.stop() })
+  app.addHook('preClose', async function stopEngine () { if (isOurs) await durable.stop() })
   // Behind the last runs: onClose hooks run in reverse.
-  app.addHook('onClose', async function closeEngine () { await engine.close() })
+  app.addHook('onClose', async function closeEngine () { if (isOurs) await engine.close() })
+  try {
+    await engine.open(app.log)
+  } catch (error) {
+    isOurs = false
+    throw error
+  }
 }
 
 function pass (_request: FastifyRequest, reply: FastifyReply, payload: unknown, done: Done): Passed {
@@ -139,17 +145,17 @@ function pass (_request: FastifyRequest, reply: FastifyReply, payload: unknown, 
 
 function markPassed (reply: FastifyReply, payload: unknown, last: boolean, done: Done): Passed {
   const queue = queueOf(reply)
-  if (queue !== undefined) return passQueue(queue, payload, last, done)
+  if (queue !== undefined) return passQueue(queue, reply, payload, last, done)
   setSlot(reply, true)
   done()
 }
 
 // A reply with durable tasks goes on when they are stored (D1).
-function passQueue (queue: ReplyQueue, payload: unknown, last: boolean, done: Done): Passed {
+function passQueue (queue: ReplyQueue, reply: FastifyReply, payload: unknown, last: boolean, done: Done): Passed {
   const storing = queue.store(payload)
   if (storing !== undefined) {
     return storing.then(() => queue.pass(payload, last), (error) => {
-      dropPayload(payload)
+      dropPayload(payload, reply.request.raw)
       throw error
     })
   }

@@ -351,10 +351,8 @@ export class Run implements TaskRun, Standing, Linked, AttemptHost {
 
   #timeOut (attempt: Attempt): void {
     const error = new FST_ERR_BACKGROUND_TASK_TIMEOUT(this.name, this.#policy!.timeout)
-    this.within(() => {
-      this.failed(attempt, error)
-      Attempt.abort(attempt, error)
-    })
+    this.failed(attempt, error)
+    Attempt.abort(attempt, error)
   }
 
   protected retry (error: unknown, delay: number): void {

@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import t from 'tap'
 import background from '../lib/index'
 import { createApp } from './helpers/app'
 import { counts } from './helpers/counts'
+import { createDurableApp, durable } from './helpers/durable'
 import { isCollected } from './helpers/gc'
 import { latch, turn, until } from './helpers/latch'
 import { occupy } from './helpers/limited'
@@ -157,6 +159,28 @@ for (const [what, add] of Object.entries({
     open()
   })
 }
+
+t.test('R6: what an engine delivers, and is cancelled while there is no slot, does not stay', async (t) => {
+  const task = durable('task', () => {})
+  const { app, engine } = await createDurableApp(t, { tasks: [task], concurrency: 1 })
+  await app.ready()
+  const open = await occupy(app, 1)
+  const deliver = async (): Promise<WeakRef<object>> => {
+    const id = randomUUID()
+    engine.put({ name: 'task', id })
+    await until(() => app.background.get(id) !== undefined)
+    const run = new WeakRef<object>(app.background.get(id)!)
+    t.equal(await app.background.cancel(id), true)
+    engine.memory.entries.delete(id)
+    return run
+  }
+  const first = await deliver()
+  for (let i = 0; i < 1_100; i++) await deliver()
+  engine.outcomes.length = 0
+
+  t.ok(await isCollected(first))
+  open()
+})
 
 function cancelled (app: Awaited<ReturnType<typeof createApp>>): background.TaskRun {
   const run = app.background.addTask(() => {})

@@ -213,6 +213,23 @@ t.test('D1: what a reply would have sent is let go where it becomes a 503, and h
   t.strictSame(cancelled, ['stream', 'response'])
 })
 
+t.test('D1: a reply that would have sent its request back is a 503, too', async (t) => {
+  const task = recorder('task')
+  const { app, engine } = await createDurableApp(t, { tasks: [task] })
+  engine.gates.store = () => { throw AWAY }
+  app.addContentTypeParser('*', (_, payload, done) => { done(null, payload) })
+  app.post('/', async (request, reply) => {
+    reply.background.addTask(task)
+    return request.body
+  })
+  const { url } = await listen(app)
+  // More than comes at once.
+  const response = await fetch(url, { method: 'POST', body: new Uint8Array(1 << 20) })
+
+  t.equal(response.status, 503)
+  await response.text()
+})
+
 t.test('D1: over HTTP/2 the reply waits for its tasks, and is a 503 where they cannot be stored', async (t) => {
   const task = recorder('task')
   const engine = new MemoryEngine({ local: true })

@@ -119,6 +119,18 @@ t.test('an engine that cannot be opened fails the boot', async (t) => {
   t.strictSame(engine.calls, ['open'], 'it may be at work for another application')
 })
 
+t.test('an engine that is still opening when the boot is given up is closed with its application', async (t) => {
+  const engine = new MemoryEngine()
+  const go = latch()
+  engine.gates.open = () => go
+  const app = Fastify({ pluginTimeout: 20 })
+  await t.rejects(Promise.resolve(app.register(background, { engine, tasks: [task] })), { code: 'AVV_ERR_PLUGIN_EXEC_TIMEOUT' })
+  await app.close().catch(() => {})
+  go.open()
+
+  t.equal(engine.calls.at(-1), 'close')
+})
+
 t.test('an engine is opened when the plugin loads, works when the application is ready, and stops before it closes', async (t) => {
   const engine = new MemoryEngine()
   const app = Fastify()

@@ -239,6 +239,36 @@ t.test('history: what has ended here is known before a local engine hears of it,
   t.match(await app.background.find(id), { id, state: 'queued' })
 })
 
+t.test('history: a store that was too late is known as failed, and as cancelled once its engine has done that', async (t) => {
+  const task = durable('task', () => {})
+  const { app, engine } = await createDurableApp(t, { tasks: [task], history: {}, local: true })
+  await app.ready()
+  engine.gates.stored = () => { throw new Error('too late') }
+  const { id } = await app.background.addTask(task).finished()
+  t.match(await app.background.find(id), { state: 'failed' })
+  t.equal(await app.background.cancel(id), true)
+  t.match(await app.background.find(id), { state: 'cancelled' })
+})
+
+t.test('history: an end that comes before the answer of who was asked to retry is kept', async (t) => {
+  let fails = true
+  const task = durable('task', () => { if (fails) throw new Error('broken') })
+  const { app, engine } = await createDurableApp(t, { tasks: [task], history: {}, local: true })
+  await app.ready()
+  const { id } = await app.background.addTask(task).finished()
+  await until(() => engine.outcomes.length === 1)
+  fails = false
+  const retry = engine.retry.bind(engine)
+  engine.retry = async (id) => {
+    await retry(id)
+    await until(() => engine.outcomes.length === 2)
+    return true
+  }
+
+  t.equal(await (app.background as Background).retry(id), true)
+  t.equal(app.background.get(id)?.state, 'completed')
+})
+
 t.test('history: what was accepted before it is unfinished, groups included, and finishes', async (t) => {
   const app = await createApp(t)
   const go = latch()

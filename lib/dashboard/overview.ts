@@ -65,9 +65,11 @@ export class Overview implements FrameSource {
     const stored = new Map(tasks.map((each) => [each.task.id, each]))
     const found = new Map<string, ShownRun>()
     const matches = matcher(text)
-    for (const run of this.#known()) {
+    for (const each of this.#known()) {
       if (found.size > limit) break
-      if (!matches(run) || found.has(run.id)) continue
+      if (!matches(each) || found.has(each.id)) continue
+      // It may have been tried again.
+      const run = this.#background.get(each.id) ?? each
       const kept = this.#background.knowsBest(run) ? undefined : stored.get(run.id)
       found.set(run.id, kept === undefined ? showRun(run) : showStored(kept))
     }

@@ -206,6 +206,8 @@ export class Durable implements DurableTasks, EngineWorker, RunKeeper {
       due: (run) => { this.#home.slots.request(run) },
       ended: (run) => {
         unlink(run)
+        // It may stand in line for a slot, by itself.
+        if (!run.hasStarted) this.#home.slots.noteIdle()
         this.#home.onChange?.()
       }
     }

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { mkdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ClassicLevel } from 'classic-level'
 import { FST_ERR_BACKGROUND_INVALID_OPTION } from '../errors'
@@ -47,7 +47,7 @@ export class JournalDatabase {
    * @throws JournalError
    */
   static async open (Level: typeof ClassicLevel, location: string): Promise<JournalDatabase> {
-    const database = new JournalDatabase(new Level(location))
+    const database = new JournalDatabase(new Level(await placeOf(location)))
     await database.#open()
     return database
   }
@@ -177,10 +177,24 @@ export function requireLevel (): typeof ClassicLevel {
   }
 }
 
+/** The directory by the one name that its lock goes by, also where there is a link to it. */
+async function placeOf (location: string): Promise<string> {
+  try {
+    await mkdir(location, { recursive: true })
+    return await realpath(location)
+  } catch (error) {
+    throw cannotOpen(location, error as Error)
+  }
+}
+
 /** @param error What classic-level rejected with: that it is not open, because of something. */
 function openError (location: string, error: Error): JournalError {
   const cause = error.cause as NodeJS.ErrnoException
   return cause.code === 'LEVEL_LOCKED'
     ? new JournalError(`The journal at ${location} is in use: a journal belongs to one process, and is opened once`, cause)
-    : new JournalError(`The journal at ${location} cannot be opened: ${cause.message}`, cause)
+    : cannotOpen(location, cause)
+}
+
+function cannotOpen (location: string, cause: Error): JournalError {
+  return new JournalError(`The journal at ${location} cannot be opened: ${cause.message}`, cause)
 }

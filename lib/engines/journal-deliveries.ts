@@ -10,6 +10,8 @@ import { toStoredError } from './stored-error'
 
 // They are read, and their starts written, as one.
 const MOST_AT_ONCE = 64
+// A task that has been at work for so long, in milliseconds, is no more likely to take its process down than another.
+const SUSPECT_TIME = 60_000
 
 interface Start {
   readonly entry: Entry
@@ -24,8 +26,8 @@ export class JournalDeliveries {
   #concurrency: number
   #worker: EngineWorker | undefined
   #taken = 0
-  // The one at work of those that processes have died at. Where such a task takes its process down, it alone is accused
-  // again, and those that were beside it the first time are not (D6).
+  // The one at work of those that processes have died at, for as long as others of them wait for it. Where such a task
+  // takes its process down, it alone is accused again, and those that were beside it the first time are not (D6).
   #suspect: Entry | undefined
   #isStarting = false
   #isStopped = false
@@ -161,7 +163,16 @@ export class JournalDeliveries {
       }
     }
     entry.delivery = delivery
-    this.#settle(entry, await this.#worker!.run(delivery))
+    const timer = entry === this.#suspect ? setTimeout(() => this.#acquit(), SUSPECT_TIME) : undefined
+    const outcome = await this.#worker!.run(delivery)
+    clearTimeout(timer)
+    this.#settle(entry, outcome)
+    this.deliver()
+  }
+
+  /** Others need not wait for it any more. */
+  #acquit (): void {
+    this.#suspect = undefined
     this.deliver()
   }
 

@@ -33,7 +33,8 @@ export class JournalSchedule {
 
   /** @param suspectsToo Whether it may be one that a process has died at. */
   shift (suspectsToo: boolean): Entry | undefined {
-    const [ready, suspect] = [this.#ready.first, this.#suspects.first]
+    const ready = this.#ready.first
+    const suspect = this.#suspects.first
     if (!suspectsToo || suspect === undefined || (ready !== undefined && isBefore(ready, suspect))) return this.#ready.shift()
     return this.#suspects.shift()
   }

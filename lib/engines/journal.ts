@@ -1,4 +1,3 @@
-import { mkdir, realpath } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { FastifyBaseLogger } from 'fastify'
 import { aName, assertOption, assertOptions, atLeastOne, integer, type Checks } from '../checks'
@@ -158,7 +157,7 @@ class Journal implements Engine {
   }
 
   async #open (log: FastifyBaseLogger): Promise<void> {
-    const database = await JournalDatabase.open(this.#Level, await this.#place())
+    const database = await JournalDatabase.open(this.#Level, this.#location)
     const records = new JournalRecords(database, this.#index, log, () => deliveries.deliver())
     const deliveries = new JournalDeliveries(this.#index, records, this.#concurrency)
     try {
@@ -169,16 +168,6 @@ class Journal implements Engine {
     }
     for (const entry of this.#index.entries) if (entry.finishedAt === undefined) deliveries.add(entry)
     this.#parts = { records, deliveries }
-  }
-
-  /** The directory by the one name that its lock goes by, also where there is a link to it. */
-  async #place (): Promise<string> {
-    try {
-      await mkdir(this.#location, { recursive: true })
-      return await realpath(this.#location)
-    } catch (error) {
-      throw new JournalError(`The journal at ${this.#location} cannot be opened: ${(error as Error).message}`, error as Error)
-    }
   }
 
   async #close (): Promise<void> {

@@ -46,7 +46,7 @@ async function fastifyBackgroundStatus (app: FastifyInstance, opts: StatusOption
 function withParams (path: string, { params }: FastifyRequest): string {
   return path.replace(/:(\w+)(\([^/]*\))?/g, (_, name: string) => encodeURIComponent((params as Record<string, string>)[name]))
     // An empty one at the beginning would make the next part the name of a host.
-    .replace(/^\/+/, '/')
+    .replace(/^\/+(?=\/|$)/, '')
 }
 
 function assertRun (run: unknown): void {

@@ -27,7 +27,7 @@ export function addRoutes (app: FastifyInstance, background: Background, changes
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => toJson)
 
-  // Nothing is read of a body, whatever a client says of it.
+  // Of a body nothing is made, whatever a client says of it.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, _body, done) => done(null))
 

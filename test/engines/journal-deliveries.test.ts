@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { StoredChange } from '../../lib/engines/engine'
 import { journalStore } from '../helpers/journal'
 import { aTask, Bench, COMPLETED, idsOf, inState, put, someTasks } from './suite-support'
@@ -67,6 +67,36 @@ t.test('D6: a task that is tried again has no restarts, whatever came before', a
 
   t.match(await next.hand.job(1), { attempt: 1, restarts: 0 })
 })
+
+t.test('D6: of tasks that a process has died at, the others do not wait for ever for one that does not end', async (t) => {
+  const bench = new Bench(t, journalStore(t))
+  const { engine, hand } = await bench.start()
+  await put(engine, ...someTasks(2))
+  await hand.job(1)
+  await bench.crash(engine)
+  const minute = timerOf(t, 60_000)
+  const next = await bench.start()
+  const hanging = await next.hand.job(0)
+  t.equal(next.hand.atWork, 1)
+  ;(await minute)()
+  ;(await next.hand.job(1)).end(COMPLETED)
+  hanging.end(COMPLETED)
+})
+
+/** What the next timer of this length would do. It does not do so by itself. */
+function timerOf (t: Test, length: number): Promise<() => void> {
+  const { setTimeout } = globalThis
+  const restore = (): void => { globalThis.setTimeout = setTimeout }
+  t.teardown(restore)
+  return new Promise((resolve) => {
+    globalThis.setTimeout = Object.assign((action: () => void, delay?: number, ...args: []) => {
+      if (delay !== length) return setTimeout(action, delay, ...args)
+      restore()
+      resolve(action)
+      return setTimeout(() => {}, 0)
+    }, setTimeout) as typeof setTimeout
+  })
+}
 
 t.test('progress is that of the attempt at work', async (t) => {
   const { engine, hand } = await new Bench(t, journalStore(t)).start()

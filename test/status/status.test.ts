@@ -302,6 +302,19 @@ t.test('status: Location is a path of this host, whatever the prefix of the inst
   t.equal((await app.inject(letters.headers.location!)).statusCode, 200)
 })
 
+t.test('status: Location is a path of this host where the routes have no prefix of their own, too', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(background)
+  await app.register(async (api) => {
+    await api.register(status, { prefix: '' })
+    api.post('/start', (_request, reply) => reply.accepted(reply.background.addTask(() => {})))
+  }, { prefix: '/:tenant' })
+  const { headers } = await app.inject({ method: 'POST', url: '//start' })
+
+  t.match(headers.location, /^\/[\da-f-]{36}$/)
+})
+
 t.test('status: a reply that was accepted and fails nonetheless has neither Location nor Retry-After of its own', async (t) => {
   const { app } = await createAppWithStatus(t, {}, {}, {}, (app) => {
     app.addHook('onSend', async (request, _reply, payload) => {
