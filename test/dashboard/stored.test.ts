@@ -153,6 +153,22 @@ t.test('of a local engine, what is over is as this process knows it, until it is
   await until(() => engine.outcomes.length === 3)
 })
 
+t.test('a search shows a run that failed, was tried again and has completed as the row does, where the engine has let it go', async (t) => {
+  const engine = new MemoryEngine({ local: true })
+  let fails = true
+  const breaks = durable('breaks', () => { if (fails) throw new Error('refused') })
+  const app = await createDashboard(t, { background: { engine, tasks: [breaks] } })
+  await app.ready()
+  const { id } = await app.background.addTask(breaks).finished()
+  await until(() => engine.outcomes.length === 1)
+  fails = false
+  t.strictSame((await app.inject(change(id, 'retry'))).json(), { retried: true })
+  await until(() => engine.outcomes.length === 2)
+  engine.memory.entries.delete(id)
+  t.match((await app.inject(`/background/runs/${id}`)).json(), { state: 'completed' })
+  t.match((await app.inject('/background/runs?search=breaks')).json().runs, { length: 1, 0: { id, state: 'completed' } })
+})
+
 t.test('a search shows a run that was taken up again elsewhere as the engine says, and at work as this process knows it', async (t) => {
   const { web, worker, memory, add, mend, started, goOn } = await createPair(t)
   const id = await add('breaks')
