@@ -80,8 +80,6 @@ export class ThreadPool {
   /** Ends all threads if nobody else holds the pool. */
   async release (): Promise<void> {
     if (--this.#holds > 0) return
-    // Who comes next is not at its end.
-    this.#abortTimeout = this.options.abortTimeout
     for (const piscina of this.#idle.splice(0)) piscina.destroy()
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, EXIT_TIMEOUT)
