@@ -17,10 +17,6 @@ export class Fifo<T> {
     return this.#length
   }
 
-  get first (): T | undefined {
-    return this.#first[this.#head]
-  }
-
   push (item: T): void {
     if (this.#last.length >= CHUNK) (this.#later ??= []).push(this.#last = [])
     this.#last.push(item)

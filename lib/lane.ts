@@ -31,10 +31,9 @@ export class Lane<T extends Item> implements Standing {
     this.#items.noteEnded()
   }
 
+  /** There is one for all that is outside a request, and one for each group at work: they may well wait. */
   leave (): boolean {
-    if (!this.#items.isExhausted()) return false
-    this.#inLine = false
-    return true
+    return false
   }
 
   /** Its turn, with a slot: starts the first, and asks for another turn if more wait. */

@@ -30,12 +30,6 @@ export class Waiting<T extends Item> {
     return first
   }
 
-  /** Asks whether none is left that has not ended. */
-  isExhausted (): boolean {
-    while (this.#items.first?.isOver === true) this.#items.shift()
-    return this.#items.length === 0
-  }
-
   /** One may have ended while it waited. Who adds and cancels for ever is not to fill the memory. */
   noteEnded (): void {
     if (++this.#ended >= SWEEP_FROM && this.#ended * 2 >= this.#items.length) this.retain((item) => !item.isOver)

@@ -160,6 +160,33 @@ for (const [what, add] of Object.entries({
   })
 }
 
+t.test('R1: what still waits keeps its place in line when those that were cancelled leave it', async (t) => {
+  const app = await createApp(t, { concurrency: 1 })
+  const open = await occupy(app, 1)
+  const order: string[] = []
+  let run!: background.TaskRun
+  app.get('/:name', async (request, reply) => {
+    const { name } = request.params as { name: string }
+    run = reply.background.addTask(() => { order.push(name) })
+    return 'ok'
+  })
+  const ask = async (name: string): Promise<void> => {
+    await app.inject(`/${name}`)
+    await manyTurns()
+  }
+  await ask('first')
+  app.background.addTask(() => { order.push('outside') })
+  for (let i = 0; i < 1_100; i++) {
+    await ask('cancelled')
+    t.ok(run.cancel())
+  }
+  await ask('last')
+  open()
+  await app.background.idle()
+
+  t.strictSame(order, ['first', 'outside', 'last'])
+})
+
 t.test('R6: what an engine delivers, and is cancelled while there is no slot, does not stay', async (t) => {
   const task = durable('task', () => {})
   const { app, engine } = await createDurableApp(t, { tasks: [task], concurrency: 1 })

@@ -100,7 +100,6 @@ export class ThreadCall {
   /** It has no thread: there cannot be one. */
   strand (cause: Error): void {
     this.#fail(this.#ended(cause))
-    this.#port?.close()
     this.kill()
   }
 
