@@ -172,7 +172,7 @@ t.test('a run cannot be changed from outside', async (t) => {
   await run.finished()
 
   for (const key of ['id', 'state', 'attempt', 'error', 'result', 'startedAt', 'finishedAt']) {
-    t.throws(() => { (run as unknown as Record<string, unknown>)[key] = 'changed' }, TypeError, key)
+    t.equal(Reflect.set(run, key, 'changed'), false, key)
   }
   t.match(run, { state: 'completed', result: 'result' })
 })
